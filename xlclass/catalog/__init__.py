@@ -1,0 +1,1 @@
+"""A catalogue made fit to encode: text, language, rules, and the embedded demo."""

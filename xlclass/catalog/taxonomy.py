@@ -1,0 +1,56 @@
+"""The taxonomy: categories in their order, and the words that sources use for them."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlclass.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """`categories` are ids in order; `names` their names for people; `aliases` map a source's word to an id."""
+
+    categories: tuple[str, ...]
+    names: dict[str, str]
+    aliases: dict[str, str]
+
+
+def load_taxonomy(file: str | Path) -> Taxonomy:
+    """The taxonomy in the TOML file: a list of `[[category]]` tables with `id`, and if wanted `name` and `aliases`.
+
+    Raises:
+        SettingsError: the file is missing, not TOML, without categories, or gives one id or alias twice.
+    """
+    try:
+        table = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"taxonomy.file: there is no file {file}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"taxonomy.file: {file} cannot be read as TOML: {error}") from error
+    rows = table.get("category")
+    if not isinstance(rows, list) or not rows or set(table) != {"category"}:
+        raise SettingsError(f"{file}: expected a list of [[category]] tables and nothing else, found {', '.join(table) or 'nothing'}")
+    names: dict[str, str] = {}
+    aliases: dict[str, str] = {}
+    for row in rows:
+        category = _checked(row, file)
+        for word in {category, *row.get("aliases", [])}:
+            if word in aliases:
+                raise SettingsError(f"{file}: category {category}: the alias {word!r} already means {aliases[word]}")
+            aliases[word] = category
+        names[category] = row.get("name", category)
+    return Taxonomy(tuple(names), names, aliases)
+
+
+def _checked(row: dict[str, object], file: str | Path) -> str:
+    """The id of one category table, all of whose keys are known and well typed."""
+    category, aliases = row.get("id"), row.get("aliases", [])
+    unknown = set(row) - {"id", "name", "aliases"}
+    if unknown or not isinstance(category, str) or not category or not isinstance(row.get("name", ""), str):
+        raise SettingsError(f"{file}: a category needs an id, and may have a name and aliases; found {row!r}")
+    if not isinstance(aliases, list) or not all(isinstance(word, str) for word in aliases):
+        raise SettingsError(f"{file}: category {category}: aliases must be a list of words, found {aliases!r}")
+    return category

@@ -1,0 +1,206 @@
+"""Settings: a TOML file into nested frozen dataclasses, checked key by key.
+
+The file says what the system is; arguments say what one run does. Every default stands here and nowhere else. Paths in the
+file are relative to the file's own folder, so that a job works from any working directory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xlclass.errors import SettingsError
+
+
+def _in(low: float, high: float, default: Any) -> Any:
+    """A number between `low` and `high`, both included."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def _one_of(*choices: str) -> Any:
+    """One of `choices`; the first is the default."""
+    return field(default=choices[0], metadata={"choices": choices})
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of the source holds what: a name, or a dotted path into a nested column; "" where there is none."""
+
+    video_id: str = "video_id"
+    title: str = "title"
+    tags: str = ""
+    description: str = ""
+    channel_id: str = ""
+    language: str = ""
+    countries: str = ""
+    labels: str = ""
+    updated_at: str = ""
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """The catalogue: "demo" (the embedded one), a path, or a table name."""
+
+    path: str
+    format: str = _one_of("auto", "delta", "parquet", "json", "csv", "table")
+    delimiter: str = "|"  # between the tags, labels or countries of a text column
+    columns: Columns = Columns()
+
+
+@dataclass(frozen=True)
+class LakeSettings:
+    """The folder that holds the Delta tables and the model versions."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """The encoder: "embedded" (MUSE), the folder of a SavedModel, or a TF-Hub handle; and how much it is given at once."""
+
+    model: str = "embedded"
+    cache: str = "~/.cache/xlclass"
+    languages: tuple[str, ...] = ()  # that a SavedModel was trained on; the embedded one knows its own
+    batch_texts: int = _in(1, 65_536, 256)
+    batch_characters: int = _in(1, 10_000_000, 24_000)  # texts of a batch times its longest
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """How a video's text is put together."""
+
+    max_characters: int = _in(20, 100_000, 1_000)
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """Shares of the channels by hash; what is left of 1 is the test split."""
+
+    salt: str = "xlclass"
+    train: float = _in(0.0, 1.0, 0.6)
+    validation: float = _in(0.0, 1.0, 0.1)
+    calibration: float = _in(0.0, 1.0, 0.1)
+
+
+@dataclass(frozen=True)
+class TaxonomySettings:
+    """The categories, and how many training videos a category needs before a head learns it."""
+
+    file: str = "taxonomy.toml"
+    min_training_videos: int = _in(1, 1_000_000, 100)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The sample and the head."""
+
+    languages: tuple[str, ...] = ("en", "fr")
+    max_videos_per_language_and_category: int = _in(1, 10_000_000, 5_000)
+    hidden: tuple[int, ...] = (256, 128)
+    dropout: float = _in(0.0, 0.95, 0.5)
+    learning_rate: float = _in(1e-6, 1.0, 1e-3)
+    batch_size: int = _in(1, 65_536, 64)
+    max_epochs: int = _in(1, 10_000, 60)
+    patience: int = _in(1, 10_000, 6)
+    class_weights: str = _one_of("none", "balanced")
+    threshold: float = _in(0.0, 1.0, 0.5)
+    seed: int = _in(0, 2**31 - 1, 7)
+
+
+@dataclass(frozen=True)
+class BackfillSettings:
+    """How a run is cut."""
+
+    chunk_videos: int = _in(1, 100_000_000, 50_000)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a system."""
+
+    source: SourceSettings
+    lake: LakeSettings
+    encoder: EncoderSettings = EncoderSettings()
+    text: TextSettings = TextSettings()
+    taxonomy: TaxonomySettings = TaxonomySettings()
+    split: SplitSettings = SplitSettings()
+    training: TrainingSettings = TrainingSettings()
+    backfill: BackfillSettings = BackfillSettings()
+    file: Path = Path()  # where these were read; not a key
+
+    def resolve(self, path: str) -> str:
+        """`path` as the settings file means it: URLs and absolute paths as they are, others from the file's folder."""
+        expanded = os.path.expanduser(path)
+        return expanded if "://" in expanded else os.path.normpath(self.file.parent / expanded)
+
+
+def load_settings(file: str | Path) -> Settings:
+    """The settings in `file`.
+
+    Raises:
+        SettingsError: the file is missing or not TOML, or a key is unknown, missing, mistyped or out of range.
+    """
+    path = Path(file).expanduser().absolute()
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"there is no settings file {path}: give one with --conf, such as conf/local.toml") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read as TOML: {error}") from error
+    settings = dataclasses.replace(_parse(Settings, table, path, ""), file=path)
+    shares = settings.split
+    if shares.train + shares.validation + shares.calibration > 1:
+        raise SettingsError(f"{path}: split: train, validation and calibration add up to more than 1; the test split takes what is left")
+    if not settings.training.languages:
+        raise SettingsError(f"{path}: training.languages is empty: name at least one language that has labels")
+    return settings
+
+
+def settings_digest(*parts: Any) -> str:
+    """16 hex digits that name `parts` (settings, versions, strings): the same for equal contents."""
+    plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) and not isinstance(part, type) else part for part in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _parse(cls: type, table: Any, path: Path, where: str) -> Any:
+    """`table` as an instance of the dataclass `cls`; `where` is the dotted key of the table, for messages."""
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: {where.rstrip('.')} must be a table ([{where.rstrip('.')}]), found {table!r}")
+    hints = typing.get_type_hints(cls)
+    known = {f.name: f for f in dataclasses.fields(cls) if f.name != "file" or cls is not Settings}
+    for key in table:
+        if key not in known:
+            raise SettingsError(f"{path}: unknown key {where}{key}; known here: {', '.join(known)}")
+    values = {}
+    for name, spec in known.items():
+        if name in table:
+            values[name] = _value(hints[name], table[name], spec.metadata, path, where + name)
+        elif spec.default is dataclasses.MISSING:
+            raise SettingsError(f"{path}: the key {where}{name} is missing")
+    return cls(**values)
+
+
+def _value(hint: Any, value: Any, limits: typing.Mapping[str, Any], path: Path, key: str) -> Any:
+    """`value` checked against its type and limits; lists become tuples and whole numbers floats where those are meant."""
+    if dataclasses.is_dataclass(hint):
+        return _parse(typing.cast(type, hint), value, path, key + ".")
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise SettingsError(f"{path}: {key} must be a list, found {value!r}")
+        return tuple(_value(typing.get_args(hint)[0], item, {}, path, key) for item in value)
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint:
+        raise SettingsError(f"{path}: {key} must be of type {hint.__name__}, found {value!r}")
+    if "low" in limits and not limits["low"] <= value <= limits["high"]:
+        raise SettingsError(f"{path}: {key} must be between {limits['low']:g} and {limits['high']:g}, found {value!r}")
+    if "choices" in limits and value not in limits["choices"]:
+        raise SettingsError(f"{path}: {key} must be one of {', '.join(limits['choices'])}, found {value!r}")
+    return value

@@ -1,0 +1,22 @@
+"""Text to vector: every encoder behind one contract."""
+
+from pathlib import Path
+
+from xlclass.config import Settings
+from xlclass.encoders.contract import EncoderSpec
+
+
+def resolve_encoder(settings: Settings) -> EncoderSpec:
+    """The encoder that the settings name, on this machine's disk and checked. Call it on the driver, once.
+
+    Raises:
+        EncoderError: it is missing, damaged, or not of the contract.
+    """
+    wanted = settings.encoder
+    if wanted.model == "embedded":
+        from xlclass.encoders.embedded import embedded_encoder
+
+        return embedded_encoder(Path(settings.resolve(wanted.cache)))
+    from xlclass.encoders.saved_model import saved_model_encoder
+
+    return saved_model_encoder(settings.resolve(wanted.model), wanted.languages)

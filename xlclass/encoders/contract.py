@@ -1,0 +1,59 @@
+"""What an encoder is: the contract, its specification, and the digest of a model's folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+
+class Encoder(Protocol):
+    """An encoder turns texts into vectors; `encoder_id` names exactly the numbers it makes."""
+
+    encoder_id: str
+    dim: int
+    languages: tuple[str, ...]
+
+    def encode(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> np.ndarray:
+        """Vectors, `(len(texts), dim) float32`, in the order of the texts.
+
+        An encoder of one model ignores `languages`. No text is null; an empty one gets a vector like any other.
+        """
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """All that a worker needs to load an encoder: small, picklable, the same on every machine.
+
+    `path` is a local SavedModel; `digest` is the sha256 of its files (see `folder_digest`), checked before it is loaded;
+    `languages` are those that the encoder was trained on, empty where that is not known.
+    """
+
+    path: str
+    digest: str
+    encoder_id: str
+    dim: int
+    languages: tuple[str, ...] = ()
+
+
+def folder_digest(folder: Path) -> str:
+    """Hex sha256 over the names and contents of all files in `folder`, in the order of their names.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     _ = (Path(name) / "a").write_bytes(b"1")
+    ...     before = folder_digest(Path(name))
+    ...     _ = (Path(name) / "a").write_bytes(b"2")
+    ...     before == folder_digest(Path(name)), len(before)
+    (False, 64)
+    """
+    whole = hashlib.sha256()
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        whole.update(f"{file.relative_to(folder).as_posix()}\0".encode())
+        with file.open("rb") as stream:
+            whole.update(hashlib.file_digest(stream, "sha256").digest())
+    return whole.hexdigest()

@@ -1,0 +1,92 @@
+"""Any SavedModel of TF-Hub's contract (string [n] -> float32 [n, dim]) as an encoder, loaded once per process."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xlclass.encoders.contract import EncoderSpec, folder_digest
+from xlclass.errors import EncoderError
+
+
+class SavedModelEncoder:
+    """A loaded SavedModel; see `contract.Encoder`."""
+
+    def __init__(self, model: Any, spec: EncoderSpec) -> None:
+        self._model = model
+        self.encoder_id, self.dim, self.languages = spec.encoder_id, spec.dim, spec.languages
+
+    def encode(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> np.ndarray:
+        """Vectors, `(len(texts), dim) float32`; `languages` is ignored, as one model serves all."""
+        if not texts:
+            return np.empty((0, self.dim), np.float32)
+        return np.asarray(self._model(np.array([text.encode("utf-8", "replace") for text in texts], object)))
+
+
+def saved_model_encoder(handle: str, languages: Sequence[str] = ()) -> EncoderSpec:
+    """The specification of the SavedModel at `handle`: a local folder, or a TF-Hub handle or URL.
+
+    A handle is downloaded here, once, into `tensorflow_hub`'s cache (`TFHUB_CACHE_DIR`); call this on the driver only.
+
+    Raises:
+        EncoderError: there is no SavedModel, or it does not map string [n] to float32 [n, dim].
+    """
+    folder = _resolved(handle)
+    if not (folder / "saved_model.pb").is_file():
+        raise EncoderError(f"encoder.model: there is no SavedModel in {folder} (no saved_model.pb); give its folder, a TF-Hub handle, or \"embedded\"")
+    digest = folder_digest(folder)
+    probe = _checked_call(_load(str(folder)), str(folder))
+    return EncoderSpec(str(folder), digest, hashlib.sha256(f"saved_model\0{digest}".encode()).hexdigest(), probe.shape[1], tuple(languages))
+
+
+@functools.lru_cache(maxsize=2)
+def load_encoder(spec: EncoderSpec) -> SavedModelEncoder:
+    """The encoder of `spec`, loaded at the first call of this process and kept.
+
+    Raises:
+        EncoderError: the files at `spec.path` are missing or have another digest.
+    """
+    found = folder_digest(Path(spec.path)) if Path(spec.path).is_dir() else "no folder"
+    if found != spec.digest:
+        raise EncoderError(f"the encoder at {spec.path} has digest {found[:12]}, expected {spec.digest[:12]}: the files differ from the driver's, copy them anew")
+    return SavedModelEncoder(_load(spec.path), spec)
+
+
+def _load(path: str) -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401  registers the tokeniser's operations
+
+    return tf.saved_model.load(path)
+
+
+def _resolved(handle: str) -> Path:
+    path = Path(handle).expanduser()
+    if path.exists() or "://" not in handle:
+        return path
+    import tensorflow_hub as hub
+
+    try:
+        return Path(hub.resolve(handle))
+    except Exception as error:  # urllib, tar and hub errors alike: the sentence names the cause
+        raise EncoderError(f"encoder.model: cannot fetch {handle} ({type(error).__name__}: {error}); download it yourself and give the local folder") from error
+
+
+def _checked_call(model: Any, where: str) -> np.ndarray:
+    """The vectors of two probe texts, `(2, dim) float32`."""
+    contract = "string [n] -> float32 [n, dim]"
+    if not callable(model):
+        raise EncoderError(f"encoder.model: the SavedModel in {where} cannot be called; an encoder maps {contract}")
+    try:
+        vectors = np.asarray(model(np.array([b"one", b"two words"], object)))
+    except Exception as error:  # any failure of a foreign graph means that it is not of the contract
+        raise EncoderError(f"encoder.model: the SavedModel in {where} does not take {contract} ({type(error).__name__})") from error
+    if vectors.ndim != 2 or len(vectors) != 2 or vectors.dtype != np.float32:
+        raise EncoderError(f"encoder.model: the SavedModel in {where} gives {vectors.dtype} {list(vectors.shape)} for two texts; an encoder maps {contract}")
+    return vectors

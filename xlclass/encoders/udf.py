@@ -1,0 +1,66 @@
+"""An encoder over a column: the pandas UDF, and the cutting of texts into batches.
+
+Why bytes: 60,000 vectors of 512 came back at 91,900 rows/s as float16 bytes, at 15,100 as `array<float>` (FACTS, Spark).
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import functions as F
+
+from xlclass.encoders.contract import Encoder, EncoderSpec
+from xlclass.encoders.saved_model import load_encoder
+from xlclass.schemas import pack_vectors
+
+
+def embed_udf(spec: EncoderSpec, batch_texts: int, batch_characters: int, threads: int) -> Any:
+    """A pandas UDF: string -> binary, the vector as float16 little-endian bytes; null or empty text -> null.
+
+    It carries a path and a digest, never the model, which each Python worker loads once. `threads` caps TensorFlow's pools
+    (`spark.task.cpus`). It is marked nondeterministic: else a filter on its result makes Spark run the model twice.
+    """
+
+    @F.pandas_udf("binary")
+    def embed(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        cap_threads(threads)
+        encoder = load_encoder(spec)
+        for texts in batches:
+            yield pd.Series(embed_column(texts, encoder, batch_texts, batch_characters), dtype=object)
+
+    return embed.asNondeterministic()
+
+
+def cap_threads(threads: int) -> None:
+    """Limits TensorFlow's two pools in this worker; it reads these when it starts. Spark itself sets OMP_NUM_THREADS only."""
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
+    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+
+
+def embed_column(texts: Sequence[str | None], encoder: Encoder, batch_texts: int, batch_characters: int) -> list[bytes | None]:
+    """The packed vector of each text, null for a null or empty one; equal texts are encoded once."""
+    distinct = list(dict.fromkeys(text for text in texts if text))
+    packed: dict[str, bytes] = {}
+    for positions in batches_by_length([len(text) for text in distinct], batch_texts, batch_characters):
+        batch = [distinct[i] for i in positions]
+        packed.update(zip(batch, pack_vectors(encoder.encode(batch)), strict=True))
+    return [packed[text] if text else None for text in texts]
+
+
+def batches_by_length(lengths: Sequence[int], most: int, budget: int) -> Iterator[np.ndarray]:
+    """Positions of the texts, shortest first, cut so that a batch has at most `most` texts and texts x longest <= `budget`.
+
+    A text that is alone longer than the budget is a batch of its own.
+
+    >>> [batch.tolist() for batch in batches_by_length([5, 1, 2, 9], 10, 6)]
+    [[1, 2], [0], [3]]
+    """
+    order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
+    start = 0
+    for end in range(1, len(order) + 1):
+        full = end == len(order) or end - start == most or (end - start + 1) * lengths[order[end]] > budget
+        if full:
+            yield order[start:end]
+            start = end

@@ -1,0 +1,84 @@
+"""A run of a job: its steps as they go by, and the one row that it leaves in `runs`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from xlclass import __version__
+from xlclass.config import Settings, settings_digest
+from xlclass.lake.tables import Lake
+from xlclass.schemas import RUNS
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Step:
+    """A step of a run; the step's own code says how many rows it made."""
+
+    name: str
+    seconds: float = 0.0
+    num_rows: int = 0
+
+
+@dataclass
+class Counts:
+    """What became of the source's rows; they add up."""
+
+    rows_in: int = 0
+    rows_ok: int = 0
+    rows_rejected: int = 0
+    rows_reused: int = 0
+
+
+@dataclass
+class Run:
+    """What a job works with: its lake, its settings, and a place to say what it did."""
+
+    job: str
+    lake: Lake
+    settings: Settings
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    started_at: datetime = field(default_factory=lambda: utc_now())
+    source: str | None = None
+    source_version: str | None = None
+    counts: Counts | None = None
+    rules: dict[str, int] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Times a step; steps of one name add up."""
+        step = next((known for known in self.steps if known.name == name), None)
+        if step is None:
+            step = Step(name)
+            self.steps.append(step)
+        log.info("%s ...", name)
+        start = time.monotonic()
+        yield step
+        seconds = time.monotonic() - start
+        step.seconds += seconds
+        log.info("%s: %.1f s, %s rows", name, seconds, f"{step.num_rows:,}")
+
+    def record(self, outcome: str, message: str | None = None) -> None:
+        """Writes the run's row: outcome done, refused or failed."""
+        settings = json.dumps(dataclasses.asdict(self.settings), default=str, sort_keys=True)
+        counts = dataclasses.astuple(self.counts) if self.counts else (None,) * 4
+        steps = [dataclasses.astuple(step) for step in self.steps]
+        self.lake.append_values(RUNS, [(
+            self.run_id, self.job, outcome, message, self.started_at, utc_now(), settings, settings_digest(self.settings),
+            self.source, self.source_version, *counts, self.rules or None, steps, __version__,
+        )])
+
+
+def utc_now() -> datetime:
+    """Now, in UTC, without a zone: as Spark's UTC session takes it."""
+    return datetime.now(UTC).replace(tzinfo=None)

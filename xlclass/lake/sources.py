@@ -1,0 +1,124 @@
+"""The catalogue, wherever it is: Delta, Parquet, JSON lines, CSV, a table, or the embedded demo, as rows of one shape."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from importlib import resources
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from xlclass.config import Settings
+from xlclass.errors import SourceError
+
+_LISTS = ("tags", "countries", "labels")
+_FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
+_OPTIONS = {
+    "json": {"primitivesAsString": "true"},  # one number among the titles must not change the type of all
+    "csv": {"header": "true", "multiLine": "true", "quote": '"', "escape": '"'},
+}
+_DEMO_SCHEMA = ("video_id string, title string, tags array<string>, description string, channel_id string, channel string, "
+                "language string, country string, labels array<string>, updated_at string")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The source's rows, a name for people, and a version that changes when the rows may have.
+
+    Columns of `rows`: video_id, title, description, channel_id, language string; tags, countries, labels array<string>;
+    updated_at timestamp; row string (the source's row as JSON); row_digest string (sha256 of it). What the source lacks is null.
+    """
+
+    rows: DataFrame
+    name: str
+    version: str
+
+
+def read_catalogue(spark: SparkSession, settings: Settings) -> Catalogue:
+    """The catalogue that the settings name, nothing of it read yet but its schema and version.
+
+    Raises:
+        SourceError: it is not there, cannot be read, or lacks a column that the settings name.
+    """
+    given = settings.source
+    if given.path == "demo":
+        raw, name, version = _demo(spark)
+    else:
+        name = given.path if given.format == "table" else settings.resolve(given.path)
+        kind = given.format if given.format != "auto" else _kind(spark, name)
+        try:
+            raw = spark.table(name) if kind == "table" else spark.read.format(kind).options(**_OPTIONS.get(kind, {})).load(name)
+            version = _version(spark, name, kind)
+        except (PySparkException, Py4JJavaError) as error:
+            raise SourceError(f"{settings.file}: source.path: cannot read {name} as {kind}: {str(error).splitlines()[0]}") from error
+    return Catalogue(_canonical(raw, settings), name, version)
+
+
+def _demo(spark: SparkSession) -> tuple[DataFrame, str, str]:
+    """The embedded catalogue; read on the driver, so that it is there on any cluster."""
+    folder = resources.files("xlclass.catalog") / "demo"
+    texts = [file.read_text(encoding="utf-8") for file in sorted(folder.iterdir(), key=lambda f: f.name) if file.name.endswith(".jsonl")]
+    rows = [json.loads(line) for text in texts for line in text.splitlines()]
+    digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
+    return spark.createDataFrame(rows, _DEMO_SCHEMA), "demo", digest
+
+
+def _kind(spark: SparkSession, path: str) -> str:
+    """The format by the path's ending, or Delta by its log."""
+    from delta.tables import DeltaTable
+
+    lowered = path.lower()
+    by_ending = next((kind for ending, kind in _FORMATS.items() if lowered.removesuffix(".gz").endswith(ending)), None)
+    return by_ending or ("delta" if DeltaTable.isDeltaTable(spark, path) else "parquet")
+
+
+def _version(spark: SparkSession, name: str, kind: str) -> str:
+    """Delta's version; of plain files a digest of their paths, sizes and times."""
+    if kind in ("delta", "table"):
+        from delta.tables import DeltaTable
+
+        table = DeltaTable.forPath(spark, name) if kind == "delta" else DeltaTable.forName(spark, name)
+        return str(table.history(1).select("version").first()[0])
+    files = spark.read.format("binaryFile").load(name).select("path", "length", F.col("modificationTime").cast("string"))
+    return hashlib.sha256(repr(sorted(map(tuple, files.collect()))).encode()).hexdigest()[:16]
+
+
+def _canonical(raw: DataFrame, settings: Settings) -> DataFrame:
+    wanted = asdict(settings.source.columns)
+    columns = {name: _found(raw, source, name, settings) for name, source in wanted.items() if source}
+    row = F.to_json(F.struct(*(F.col(f"`{name}`") for name in raw.columns)))
+    selected = [_typed(name, columns.get(name), settings.source.delimiter).alias(name) for name in wanted]
+    return raw.select(*selected, row.alias("row")).withColumn("row_digest", F.sha2("row", 256))
+
+
+def _found(raw: DataFrame, source: str, name: str, settings: Settings) -> tuple[Column, T.DataType]:
+    """The column that the settings name, and its type."""
+    try:
+        selected = raw.select(F.col(source) if source not in raw.columns else F.col(f"`{source}`"))
+    except PySparkException:
+        found = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in raw.schema.fields)
+        raise SourceError(f"{settings.file}: source.columns.{name}: the source has no column {source}; it has {found}") from None
+    kind = selected.schema[0].dataType
+    is_list = isinstance(kind, T.ArrayType)
+    if isinstance(kind, T.MapType | T.StructType | T.BinaryType) or (is_list and name not in _LISTS):
+        raise SourceError(f"{settings.file}: source.columns.{name}: the column {source} is {kind.simpleString()}; expected {'text or a list of texts' if name in _LISTS else 'text or a number'}")
+    return (F.col(source) if source not in raw.columns else F.col(f"`{source}`")), kind
+
+
+def _typed(name: str, found: tuple[Column, T.DataType] | None, delimiter: str) -> Column:
+    """A source column as the type that the chain works with; what cannot be cast becomes null."""
+    kind = "array<string>" if name in _LISTS else "timestamp" if name == "updated_at" else "string"
+    if found is None:
+        return F.lit(None).cast(kind)
+    column, source = found
+    if name not in _LISTS:
+        return column.try_cast(kind)
+    if isinstance(source, T.ArrayType):
+        return column.cast("array<string>")
+    parts = F.transform(F.split(column.cast("string"), "\\Q" + delimiter + "\\E"), F.trim)
+    return F.filter(parts, lambda part: part != "")

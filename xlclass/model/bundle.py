@@ -1,0 +1,111 @@
+"""A model version's folder: `head.keras` and `manifest.json`, written by rename and read with its digest checked."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xlclass.errors import ModelError
+from xlclass.model.head import confidences
+from xlclass.model.thresholds import passing
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a model version says of n videos, row by row.
+
+    `confidences (n, num_categories) float32`; `passed`, the same shape, which categories they get; `top (n,)`, the index
+    of the highest confidence, the lowest of equals.
+    """
+
+    confidences: np.ndarray
+    passed: np.ndarray
+
+    @property
+    def top(self) -> np.ndarray:
+        """Index of each video's top category, `(n,) int64`."""
+        return self.confidences.argmax(axis=1) if self.confidences.size else np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model version. The manifest holds all that training decided: see `training.py` for its keys."""
+
+    head: Any
+    manifest: dict[str, Any]
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Ids of the categories, in the order of the head's outputs."""
+        return tuple(self.manifest["categories"])
+
+    def decide(self, vectors: np.ndarray) -> Decisions:
+        """Confidences and categories of `vectors`, `(n, dim) float32`."""
+        scores = confidences(self.head, vectors)
+        return Decisions(scores, passing(scores, np.array(self.manifest["thresholds"], np.float32)) if len(scores) else scores.astype(bool))
+
+    def require(self, encoder_id: str, preparation_version: str) -> None:
+        """Nothing, if the model version fits vectors of that encoder and texts of that preparation.
+
+        Raises:
+            ModelError: it does not.
+        """
+        for what, found in (("encoder_id", encoder_id), ("preparation_version", preparation_version)):
+            if self.manifest[what] != found:
+                version, own = self.manifest["model_version"], self.manifest[what]
+                raise ModelError(f"model version {version} was trained on {what} {own[:16]}, the lake's vectors are of {found[:16]}: train a new version")
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> str:
+    """Writes the bundle to `folder`, whole or not at all, and gives its digest (hex sha256).
+
+    A folder that is there already, left by a run that died before its event was written, is replaced.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        bundle.head.save(draft / "head.keras")
+        manifest = {**bundle.manifest, "head_sha256": _sha256(draft / "head.keras")}
+        (draft / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        digest = bundle_digest(draft)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return digest
+
+
+def bundle_digest(folder: Path) -> str:
+    """Hex sha256 of the manifest, which itself holds the head's."""
+    return _sha256(folder / "manifest.json")
+
+
+@functools.lru_cache(maxsize=2)
+def load_bundle(folder: Path, digest: str) -> Bundle:
+    """The bundle in `folder`, loaded at the first call of this process and kept.
+
+    Raises:
+        ModelError: a file is missing or differs from what was written.
+    """
+    if not (folder / "manifest.json").is_file():
+        raise ModelError(f"there is no model version in {folder} (no manifest.json): train one")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    head = folder / "head.keras"
+    if bundle_digest(folder) != digest or not head.is_file() or _sha256(head) != manifest["head_sha256"]:
+        raise ModelError(f"the model version in {folder} is damaged: its files are not those that training wrote; train it anew")
+    import keras
+
+    return Bundle(keras.saving.load_model(head), manifest)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,132 @@
+"""The chain, DataFrame to DataFrame: prepare, encode, classify, evaluate. The main job, the backfill and the stream call the same."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from xlclass.catalog.language import UNKNOWN, base_language
+from xlclass.catalog.taxonomy import Taxonomy
+from xlclass.catalog.text import preparation_version, prepare
+from xlclass.config import EncoderSettings, TextSettings
+from xlclass.encoders.contract import EncoderSpec
+from xlclass.encoders.udf import cap_threads, embed_udf
+from xlclass.lake.registry import ModelVersion
+from xlclass.quality.splits import TEST, TRAIN, Split, group_column
+from xlclass.schemas import PART_TEXT, unpack_vectors
+
+_PREPARED = "text string, text_source string, text_quality string, language string, locale string"
+_DECISION = "top int, confidences array<float>, passed array<boolean>"
+
+
+def prepare_videos(rows: DataFrame, text: TextSettings, taxonomy: Taxonomy) -> DataFrame:
+    """Rows of `videos` from accepted rows of a catalogue (`lake.sources.Catalogue`) that have an `input_digest`."""
+    prepared = _prepare_udf(text)("title", "tags", "description", "language").alias("prepared")
+    return rows.select("*", prepared).select(
+        "video_id", "title",
+        F.col("prepared.text"), F.col("prepared.text_source"), F.col("prepared.text_quality"),
+        F.substring(F.sha2("prepared.text", 256), 1, 32).alias("text_hash"),
+        F.lit(preparation_version(text.max_characters)).alias("preparation_version"),
+        F.col("prepared.language"), F.col("prepared.locale"),
+        F.when(F.col("prepared.language") == UNKNOWN, "unknown").otherwise("declared").alias("language_source"),
+        F.lit(None).cast("float").alias("language_confidence"),
+        "channel_id", "countries", _known_labels(taxonomy).alias("labels"), "updated_at", "input_digest", "is_new",
+    )
+
+
+def _prepare_udf(settings: TextSettings) -> Any:
+    most = settings.max_characters
+
+    @F.pandas_udf(_PREPARED)
+    def prepare_rows(batches: Iterator[tuple[pd.Series, pd.Series, pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
+        for columns in batches:
+            yield pd.DataFrame([_prepared_row(*row, most) for row in zip(*columns, strict=True)], columns=["text", "text_source", "text_quality", "language", "locale"])
+
+    return prepare_rows.asNondeterministic()
+
+
+def _prepared_row(title: str | None, tags: np.ndarray | None, description: str | None, declared: str | None, most: int) -> tuple[str | None, ...]:
+    language, locale = base_language(declared)
+    return (*prepare(title, tags, description, language, most), language, locale)
+
+
+def _known_labels(taxonomy: Taxonomy) -> Column:
+    """The row's labels as ids of the taxonomy, without those that it does not know; empty when there are none."""
+    known = F.create_map(*(F.lit(word) for pair in taxonomy.aliases.items() for word in pair))
+    ids = F.transform("labels", lambda label: known[F.trim(label)])
+    return F.coalesce(F.array_distinct(F.array_compact(ids)), F.array().cast("array<string>"))
+
+
+def encode_key(encoder_id: str) -> Column:
+    """The encode_key that a row of `videos` would have now."""
+    return F.struct("text_hash", "preparation_version", F.lit(encoder_id).alias("encoder_id"), F.lit(PART_TEXT).alias("part"))
+
+
+def encode_videos(videos: DataFrame, spec: EncoderSpec, settings: EncoderSettings, num_partitions: int, threads: int) -> DataFrame:
+    """Rows of `embeddings` from rows of `videos`; the texts are spread over `num_partitions` tasks first."""
+    embed = embed_udf(spec, settings.batch_texts, settings.batch_characters, threads)
+    return videos.repartition(num_partitions).select(
+        "video_id", encode_key(spec.encoder_id).alias("encode_key"), "language", "text_source", "text_quality",
+        F.lit(None).cast("binary").alias("visual_vector"), embed("text").alias("vector"),
+    )
+
+
+def classification_digest(version: ModelVersion) -> Column:
+    """The input_digest of the prediction that `version` would make of a row of `embeddings`."""
+    return F.xxhash64("encode_key", "language", "text_source", "text_quality", "visual_vector", F.lit(version.name))
+
+
+def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: str, threads: int) -> DataFrame:
+    """Rows of `predictions` from rows of `embeddings`: the head over one table, no join, no encoding."""
+    categories = F.array(*(F.lit(name) for name in version.load().categories))
+    decision = F.col("decision")
+    given = F.filter(F.arrays_zip(categories.alias("category"), decision.confidences.alias("confidence"), decision.passed.alias("passed")), lambda c: c.passed)
+    best_first = F.array_sort(F.transform(given, lambda c: F.struct(c.category.alias("category"), c.confidence.alias("confidence"))),
+                              lambda a, b: (b.confidence > a.confidence).cast("int") - (b.confidence < a.confidence).cast("int"))
+    return embeddings.select("*", _decide_udf(version, threads)("vector").alias("decision")).select(
+        "video_id", "language",
+        categories[decision.top].alias("top_category"), decision.confidences[decision.top].alias("top_confidence"),
+        F.when(decision.top.isNotNull(), best_first).alias("categories"),
+        F.when(decision.top.isNotNull(), F.map_from_arrays(categories, decision.confidences)).alias("confidences"),
+        "text_source", F.when(decision.top.isNull(), "no_text").otherwise("ok").alias("status"),
+        F.col("encode_key.encoder_id").alias("encoder_id"), F.lit(version.name).alias("model_version"), F.lit(run_id).alias("run_id"),
+        F.current_timestamp().alias("predicted_at"), classification_digest(version).alias("input_digest"),
+    )
+
+
+def _decide_udf(version: ModelVersion, threads: int) -> Any:
+    @F.pandas_udf(_DECISION)
+    def decide(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        cap_threads(threads)
+        bundle = version.load()
+        for vectors in batches:
+            there = vectors.notna().to_numpy()
+            decisions = bundle.decide(unpack_vectors(vectors[there].tolist(), bundle.manifest["dim"]))
+            frame = pd.DataFrame({"top": pd.Series(decisions.top, dtype="Int32"), "confidences": list(decisions.confidences), "passed": list(decisions.passed)})
+            frame.index = vectors.index[there]
+            yield frame.reindex(vectors.index)
+
+    return decide.asNondeterministic()
+
+
+def scored_videos(predictions: DataFrame, videos: DataFrame, manifest: dict[str, Any]) -> DataFrame:
+    """The predictions to score: labelled test videos, with `labels`; a label that the model does not know is left out.
+
+    A test video is left out where its text occurs among the training videos, or where the model knows none of its labels.
+    """
+    known = F.array(*(F.lit(name) for name in manifest["categories"]))
+    side = split_of(manifest).column(group_column())
+    labelled = videos.select("video_id", "language", "text_hash", side.alias("side"), F.array_intersect("labels", known).alias("labels")).where(F.size("labels") > 0)
+    trained_on = labelled.where((F.col("side") == TRAIN) & F.col("language").isin(manifest["languages"])).select("text_hash").distinct()
+    test = labelled.where(F.col("side") == TEST).join(trained_on, "text_hash", how="left_anti")
+    return predictions.join(test.select("video_id", "labels"), "video_id", how="inner").select(
+        "language", "labels", "top_category", "top_confidence", F.col("categories.category").alias("given"), "confidences",
+    )
+
+
+def split_of(manifest: dict[str, Any]) -> Split:
+    """The split that a model version was trained with."""
+    return Split(**manifest["split"])

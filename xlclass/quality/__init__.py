@@ -1,0 +1,1 @@
+"""How good the categories are, and how that is seen."""

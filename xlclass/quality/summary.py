@@ -1,0 +1,53 @@
+"""The table that a job prints: one line per language, then the languages taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xlclass.quality.metrics import wilson
+
+
+@dataclass(frozen=True)
+class LanguageLine:
+    """A language's line: videos predicted, and over its labelled test videos those right and all; null confidence without a text."""
+
+    language: str
+    num_videos: int
+    mean_confidence: float | None
+    support: int = 0
+    num_right: int = 0
+    majority_baseline: float | None = None
+
+
+def language_table(lines: Sequence[LanguageLine], training: Sequence[str], known: Sequence[str]) -> str:
+    """The table as text: training languages first, then those that the encoder knows, then the others, most videos first."""
+    groups = {
+        "training languages": [line for line in lines if line.language in training],
+        "other languages the encoder knows": [line for line in lines if line.language in known and line.language not in training],
+        "languages it does not know": [line for line in lines if line.language not in known and line.language not in training],
+    }
+    rows = ["language    videos    test   top-1   95 % interval   majority   mean confidence"]
+    for group in groups.values():
+        rows += [_row(line) for line in sorted(group, key=lambda line: (-line.num_videos, line.language))]
+    rows.append("")
+    rows += [f"{_row(_together(group))}   {name} ({len(group)})" for name, group in groups.items() if group]
+    return "\n".join(rows)
+
+
+def _together(lines: Sequence[LanguageLine]) -> LanguageLine:
+    num_videos = sum(line.num_videos for line in lines)
+    confident = [(line.mean_confidence, line.num_videos) for line in lines if line.mean_confidence is not None]
+    mean = sum(c * n for c, n in confident) / sum(n for _, n in confident) if confident else None
+    return LanguageLine("together", num_videos, mean, sum(line.support for line in lines), sum(line.num_right for line in lines))
+
+
+def _row(line: LanguageLine) -> str:
+    if line.support:
+        low, high = wilson(line.num_right, line.support)
+        score = f"{line.num_right / line.support:7.3f}   {low:.3f} - {high:.3f}"
+    else:
+        score = f"{'-':>7}   {'-':^13}"
+    majority = f"{line.majority_baseline:8.3f}" if line.majority_baseline is not None else f"{'':8}"
+    confidence = f"{line.mean_confidence:15.3f}" if line.mean_confidence is not None else f"{'-':>15}"
+    return f"{line.language:<9}{line.num_videos:9,}{line.support:8,}{score}   {majority}   {confidence}"

@@ -1,0 +1,134 @@
+"""Sample to model version: a driver-collected sample of the training languages, a head, and the registry's events.
+
+The manifest of a model version holds: model_version, training_fingerprint, encoder_id, dim, preparation_version,
+categories (in the order of the head's outputs), thresholds, languages, split (salt and shares), versions_read (Delta
+versions), seed, settings, num_videos per side, metrics, curves per epoch, code_version.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from xlclass import __version__
+from xlclass.catalog.taxonomy import Taxonomy, load_taxonomy
+from xlclass.catalog.text import preparation_version
+from xlclass.config import Settings, settings_digest
+from xlclass.encoders.contract import EncoderSpec
+from xlclass.errors import ModelError
+from xlclass.lake.registry import ModelVersion, Registry
+from xlclass.lake.runs import Run
+from xlclass.model import head
+from xlclass.model.bundle import Bundle
+from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split, group_column
+from xlclass.schemas import EMBEDDINGS, VIDEOS, unpack_vectors
+
+log = logging.getLogger(__name__)
+
+
+def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
+    """The model version for the lake as it is: trained now, or the one that was trained from just this before.
+
+    Raises:
+        ModelError: no video of the training languages has a label, or no category has enough of them.
+    """
+    settings, registry = run.settings, Registry(run.lake)
+    taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
+    with run.step("sample") as step:
+        sample = sample_videos(run.lake.read(VIDEOS), settings, taxonomy)
+        fingerprint = settings_digest(
+            settings.training, settings.split, settings.taxonomy.min_training_videos, taxonomy.categories, encoder.encoder_id,
+            preparation_version(settings.text.max_characters), head.RECIPE, *_contents(sample))
+        known = registry.trained(fingerprint)
+        if known:
+            log.info("model version %s was trained from just this sample: reused", known.name)
+            return known
+        versions = {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)}
+        collected = _collect(sample, run.lake.read(EMBEDDINGS), encoder)
+        step.num_rows = len(collected)
+        log.info("sample: %s videos of %s, %.1f MB on the driver", f"{len(collected):,}", " and ".join(settings.training.languages), len(collected) * encoder.dim * 4 / 1e6)
+    with run.step("train") as step:
+        bundle = _bundle(collected, settings, taxonomy, encoder, fingerprint, versions)
+        step.num_rows = int(bundle.manifest["num_videos"][TRAIN])
+        return registry.register(bundle, run.run_id)
+
+
+def sample_videos(videos: DataFrame, settings: Settings, taxonomy: Taxonomy) -> DataFrame:
+    """The labelled videos of the training languages that a head may see: video_id, language, text_hash, labels, side.
+
+    At most so many per language and category as the settings say, those with the lowest hash; test videos are not among
+    them. One row per video, no vectors yet.
+    """
+    rules = settings.training
+    known = F.array(*(F.lit(name) for name in taxonomy.categories))
+    shares = settings.split
+    side = Split(shares.salt, shares.train, shares.validation, shares.calibration).column(group_column())
+    labelled = videos.where(F.col("language").isin(*rules.languages) & F.col("text_hash").isNotNull()).select(
+        "video_id", "language", "text_hash", F.array_intersect("labels", known).alias("labels"), side.alias("side"),
+    ).where((F.col("side") != TEST) & (F.size("labels") > 0))
+    by_hash = Window.partitionBy("language", "label").orderBy(F.xxhash64("video_id"), "video_id")
+    ranked = labelled.select("*", F.explode("labels").alias("label")).withColumn("rank", F.row_number().over(by_hash))
+    return ranked.where(F.col("rank") <= rules.max_videos_per_language_and_category).drop("label", "rank").dropDuplicates(["video_id"])
+
+
+def _contents(sample: DataFrame) -> list[int | None]:
+    """Number of videos and an order-free digest of them: equal for equal samples."""
+    row = sample.agg(F.count("*"), F.bit_xor(F.xxhash64("video_id", "language", "text_hash", "labels", "side"))).first()
+    return list(row)
+
+
+def _collect(sample: DataFrame, embeddings: DataFrame, encoder: EncoderSpec) -> pd.DataFrame:
+    """The sample with its vectors, on the driver, in the order of video_id."""
+    current = embeddings.where((F.col("encode_key.encoder_id") == encoder.encoder_id) & F.col("vector").isNotNull()).select("video_id", "vector")
+    return sample.join(current, "video_id", how="inner").toPandas().sort_values("video_id", ignore_index=True)
+
+
+def _bundle(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy, encoder: EncoderSpec, fingerprint: str, versions: dict[str, int]) -> Bundle:
+    categories = _learnable(sample, settings, taxonomy)
+    examples = {side: _examples(sample[sample.side == side], categories, encoder.dim) for side in (TRAIN, VALIDATION)}
+    model, curves = head.train_head(examples[TRAIN], examples[VALIDATION], settings.training)
+    best = int(np.argmin(curves.get("val_loss", curves["loss"])))
+    manifest = {
+        "model_version": fingerprint[:12], "training_fingerprint": fingerprint, "code_version": __version__,
+        "encoder_id": encoder.encoder_id, "dim": encoder.dim, "preparation_version": preparation_version(settings.text.max_characters),
+        "categories": list(categories), "thresholds": [settings.training.threshold] * len(categories),
+        "languages": list(settings.training.languages), "split": _split_shares(settings), "versions_read": versions,
+        "seed": settings.training.seed, "settings": dataclasses.asdict(settings.training),
+        "num_videos": {side: len(rows.vectors) for side, rows in examples.items()},
+        "metrics": {"best_epoch": best + 1, **{name: values[best] for name, values in curves.items()}}, "curves": curves,
+    }
+    log.info("head: %d categories, %s training videos, best epoch %d", len(categories), f"{len(examples[TRAIN].vectors):,}", best + 1)
+    return Bundle(model, manifest)
+
+
+def _split_shares(settings: Settings) -> dict[str, Any]:
+    return dataclasses.asdict(settings.split)
+
+
+def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """The categories that have enough training videos, in the taxonomy's order."""
+    least = settings.taxonomy.min_training_videos
+    counts = sample[sample.side == TRAIN].labels.explode().value_counts()
+    enough = tuple(name for name in taxonomy.categories if counts.get(name, 0) >= least)
+    if len(enough) < 2:
+        languages = ", ".join(settings.training.languages)
+        raise ModelError(
+            f"{settings.file}: training.languages ({languages}) and taxonomy.min_training_videos ({least}): {len(sample)} labelled videos of these "
+            f"languages found, {len(enough)} categories with enough of them, at least 2 are needed; check source.columns.labels and taxonomy.file")
+    return enough
+
+
+def _examples(rows: pd.DataFrame, categories: Sequence[str], dim: int) -> head.Examples:
+    """Vectors and label indicators; a video of which no label is among the categories teaches that it is none of them."""
+    index = {name: i for i, name in enumerate(categories)}
+    labels = np.zeros((len(rows), len(categories)), np.float32)
+    for row, names in enumerate(rows.labels):
+        labels[row, [index[name] for name in names if name in index]] = 1
+    return head.Examples(unpack_vectors(rows.vector.tolist(), dim), labels)
