@@ -38,10 +38,9 @@ def run_job(name: str, description: str, body: Body, arguments: Callable[[argpar
 
 
 def configure_logging() -> None:
-    """The jobs' own messages on standard error; TensorFlow's start-up chatter off, here and in the workers."""
+    """The jobs' own messages on standard error."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING, stream=sys.stderr)
     log.setLevel(logging.INFO)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def _run(name: str, settings: Settings, parsed: argparse.Namespace, body: Body) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from xlclass.encoders.contract import EncoderSpec, folder_digest
 from xlclass.errors import EncoderError
+from xlclass.quiet import tensorflow_starting
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -84,7 +85,8 @@ def _encoder_id(precision: str) -> str:
 
 def _build(files: dict[str, Path], folder: Path) -> None:
     """Writes the SavedModel beside `folder` and renames it into place; another process's finished one is kept."""
-    import tensorflow as tf
+    with tensorflow_starting():
+        import tensorflow as tf
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from xlclass.encoders.contract import EncoderSpec, folder_digest
 from xlclass.errors import EncoderError
+from xlclass.quiet import tensorflow_starting
 
 
 class SavedModelEncoder:
@@ -59,9 +59,9 @@ def load_encoder(spec: EncoderSpec) -> SavedModelEncoder:
 
 
 def _load(path: str) -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
-    import tensorflow_text  # noqa: F401  registers the tokeniser's operations
+    with tensorflow_starting():
+        import tensorflow as tf
+        import tensorflow_text  # noqa: F401  registers the tokeniser's operations
 
     return tf.saved_model.load(path)
 

@@ -11,9 +11,10 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from xlclass import __version__
+from xlclass.doctor import MIN_JAVA
 from xlclass.errors import MachineError
 
-MIN_JAVA = 17
+
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _ALWAYS = {
     "spark.sql.extensions": _DELTA_EXTENSION,

@@ -16,6 +16,7 @@ import numpy as np
 from xlclass.errors import ModelError
 from xlclass.model.head import confidences
 from xlclass.model.thresholds import passing
+from xlclass.quiet import tensorflow_starting
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def load_bundle(folder: Path, digest: str) -> Bundle:
     head = folder / "head.keras"
     if bundle_digest(folder) != digest or not head.is_file() or _sha256(head) != manifest["head_sha256"]:
         raise ModelError(f"the model version in {folder} is damaged: its files are not those that training wrote; train it anew")
-    import keras
+    with tensorflow_starting():
+        import keras
 
     return Bundle(keras.saving.load_model(head), manifest)
 

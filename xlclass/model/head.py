@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xlclass.config import TrainingSettings
+from xlclass.quiet import tensorflow_starting
 
 RECIPE = "head/1"  # raise when the same sample and settings would give another head
 
@@ -27,7 +28,8 @@ def train_head(train: Examples, validation: Examples, settings: TrainingSettings
     validation loss has not fallen for `patience` epochs, and keeps the best epoch's weights; without validation examples
     it runs all epochs.
     """
-    import keras
+    with tensorflow_starting():
+        import keras
 
     keras.utils.set_random_seed(settings.seed)
     model = _network(train.vectors.shape[1], train.labels.shape[1], settings)

@@ -1,0 +1,54 @@
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PATH := $(BIN):$(PATH)
+export SPARK_CONF_DIR := $(CURDIR)/conf
+export PYSPARK_PYTHON := $(BIN)/python
+
+.PHONY: help setup demo test test-fast test-slow check format bench dist clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## virtual environment, pinned packages, Delta's jars, the MUSE encoder: once
+
+$(READY): setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "xlclass needs Python 3.11 or newer as $(PYTHON): install it (Debian: apt-get install python3 python3-venv) or run make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -m xlclass.doctor
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the packages of constraints.txt into .venv: a few minutes, once"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[muse,dev]'
+	@$(BIN)/xlclass setup --conf conf/local.toml
+	@touch $@
+
+demo: $(READY)  ## categorise the embedded catalogue in 24 languages and print how well
+	@spark-submit jobs/pipeline.py --conf conf/local.toml
+
+test: $(READY)  ## all tests but the long ones
+	@pytest -m "not slow"
+
+test-fast: $(READY)  ## the tests that need no Spark: seconds
+	@pytest -m "not slow and not spark"
+
+test-slow: $(READY)  ## the long tests: a newcomer's path, without the network
+	@pytest -m slow
+
+check: $(READY)  ## lint, format and types
+	@ruff check .
+	@ruff format --check .
+	@mypy
+
+format: $(READY)  ## put the code into its format
+	@ruff check --fix .
+	@ruff format .
+
+bench: $(READY)  ## measure every promise; reports in build/bench
+	@status=0; for bench in tests/bench/*.py; do python $$bench || status=1; done; exit $$status
+
+dist: $(READY)  ## the wheel, in dist/
+	@pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist
+
+clean:  ## remove what was built, but not .venv
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache spark-warehouse

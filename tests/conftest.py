@@ -1,0 +1,133 @@
+"""One Spark session for all tests, a small literal catalogue, and an encoder that costs nothing."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from xlclass.config import Settings, load_settings
+from xlclass.encoders.contract import EncoderSpec
+
+ROOT = Path(__file__).parent.parent
+FAKE_DIM = 8
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.spark)
+
+
+@pytest.fixture(scope="session")
+def spark():
+    """The session of the jobs, small: two cores, two shuffle partitions."""
+    os.environ["PYSPARK_SUBMIT_ARGS"] = "--master local[2] --driver-memory 2g --conf spark.sql.shuffle.partitions=2 pyspark-shell"
+    from xlclass.lake.session import open_session
+
+    session = open_session("tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def fake_encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderSpec:
+    """A real SavedModel of the contract that needs no model: letters counted by hash, L2 norm 1."""
+    from xlclass.encoders.saved_model import saved_model_encoder
+    from xlclass.quiet import tensorflow_starting
+
+    with tensorflow_starting():
+        import tensorflow as tf
+
+    class Fake(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        def __call__(self, texts):
+            words = tf.strings.to_hash_bucket_fast(tf.strings.split(texts), FAKE_DIM)
+            counts = tf.reduce_sum(tf.one_hot(words, FAKE_DIM), axis=1)
+            return tf.math.l2_normalize(counts + 0.01, axis=1)
+
+    folder = tmp_path_factory.mktemp("fake") / "encoder"
+    fake = Fake()
+    tf.saved_model.save(fake, str(folder))
+    return saved_model_encoder(str(folder), ["en", "fr"])
+
+
+VIDEOS = [
+    {"video_id": "v1", "title": "Best Goals of the season", "tags": ["football", "goals"], "description": None, "channel": "c1", "language": "en-GB",
+     "labels": ["sports"], "updated_at": "2026-01-01T00:00:00Z"},
+    {"video_id": "v2", "title": "Recette de tarte", "tags": [], "description": "Une tarte aux pommes", "channel": "c2", "language": "fr",
+     "labels": ["howto_style", "no such label"], "updated_at": "2026-01-02T00:00:00Z"},
+    # an empty text: goes on, without a vector
+    {"video_id": "v3", "title": "", "tags": [], "description": "", "channel": "c3", "language": "de", "labels": [], "updated_at": "2026-01-03T00:00:00Z"},
+    # all nulls but the id: nothing may fail on a null
+    {"video_id": "v4", "title": None, "tags": None, "description": None, "channel": None, "language": None, "labels": None, "updated_at": None},
+    # emoji only: a text without a letter
+    {"video_id": "v5", "title": "😀😀", "tags": None, "description": None, "channel": "c3", "language": "ja", "labels": ["music"], "updated_at": "2026-01-05T00:00:00Z"},
+    # right to left
+    {"video_id": "v6", "title": "أفضل أهداف الدوري", "tags": ["كرة القدم"], "description": None, "channel": "c4", "language": "ar", "labels": ["sports"],
+     "updated_at": "2026-01-06T00:00:00Z"},
+    # huge: must be cut, not fail
+    {"video_id": "v7", "title": "long " * 20_000, "tags": ["x"] * 5_000, "description": "y " * 50_000, "channel": "c5", "language": "en", "labels": ["gaming"],
+     "updated_at": "2026-01-07T00:00:00Z"},
+    # twice the same video: the newer row is used
+    {"video_id": "v8", "title": "old title", "tags": [], "description": None, "channel": "c6", "language": "iw", "labels": [], "updated_at": "2026-01-01T00:00:00Z"},
+    {"video_id": "v8", "title": "new title of it", "tags": [], "description": None, "channel": "c6", "language": "iw", "labels": [],
+     "updated_at": "2026-02-01T00:00:00Z"},
+    # no identifier: cannot be used
+    {"video_id": None, "title": "who am I", "tags": [], "description": None, "channel": "c7", "language": "en", "labels": [], "updated_at": None},
+]
+
+
+def write_catalogue(folder: Path, rows: list[dict[str, object]]) -> Path:
+    """The rows as a file of JSON lines in `folder`."""
+    file = folder / "catalogue.jsonl"
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+SETTINGS = """
+[source]
+path = "catalogue.jsonl"
+[source.columns]
+tags = "tags"
+description = "description"
+channel_id = "channel"
+language = "language"
+labels = "labels"
+updated_at = "updated_at"
+[lake]
+path = "lake"
+[encoder]
+model = "{encoder}"
+[taxonomy]
+file = "{taxonomy}"
+min_training_videos = 2
+"""
+
+
+@pytest.fixture
+def settings_in(fake_encoder: EncoderSpec) -> Callable[..., Settings]:
+    """Settings of a system in a folder of its own: call it with the folder and, if wanted, more TOML."""
+
+    def make(folder: Path, more: str = "") -> Settings:
+        file = folder / "settings.toml"
+        file.write_text(SETTINGS.format(encoder=fake_encoder.path, taxonomy=ROOT / "conf" / "taxonomy.toml") + more, encoding="utf-8")
+        return load_settings(file)
+
+    return make
+
+
+@pytest.fixture
+def new_run(spark, settings_in) -> Callable[..., object]:
+    """A run on the catalogue `rows` in `folder`; call it again with other rows for the next run on the same lake."""
+    from xlclass.lake.runs import Run
+    from xlclass.lake.tables import Lake
+
+    def make(folder: Path, rows: list[dict[str, object]] | None = None, more: str = "") -> Run:
+        if rows is not None:
+            write_catalogue(folder, rows)
+        settings = settings_in(folder, more)
+        return Run("test", Lake(spark, settings.resolve(settings.lake.path)), settings)
+
+    return make

@@ -1,0 +1,75 @@
+"""Any SavedModel as an encoder."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xlclass.encoders.contract import folder_digest
+from xlclass.encoders.saved_model import load_encoder, saved_model_encoder
+from xlclass.errors import EncoderError
+
+
+def test_encode_gives_float32_rows_in_order(fake_encoder):
+    encoder = load_encoder(fake_encoder)
+    vectors = encoder.encode(["one two", "", "one two", "three"], ["en"] * 4)
+    assert vectors.shape == (4, fake_encoder.dim)
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+    assert not np.allclose(vectors[0], vectors[3])
+
+
+def test_encode_takes_lone_surrogates_and_no_texts(fake_encoder):
+    encoder = load_encoder(fake_encoder)
+    assert encoder.encode([]).shape == (0, fake_encoder.dim)
+    assert np.isfinite(encoder.encode(["a\ud800b"])).all()
+
+
+def test_load_encoder_is_cached_per_process(fake_encoder):
+    assert load_encoder(fake_encoder) is load_encoder(fake_encoder)
+
+
+def test_saved_model_encoder_names_files_not_place(fake_encoder, tmp_path):
+    copy = shutil.copytree(fake_encoder.path, tmp_path / "copy")
+    assert saved_model_encoder(str(copy)).encoder_id == fake_encoder.encoder_id
+
+
+def test_load_encoder_refuses_other_files(fake_encoder, tmp_path):
+    copy = shutil.copytree(fake_encoder.path, tmp_path / "copy")
+    spec = saved_model_encoder(str(copy))
+    (Path(copy) / "fingerprint.pb").write_bytes(b"another")
+    assert folder_digest(Path(copy)) != spec.digest
+    with pytest.raises(EncoderError, match="has digest"):
+        load_encoder(spec)
+
+
+def test_saved_model_encoder_refuses_missing_folder(tmp_path):
+    with pytest.raises(EncoderError, match=r"encoder\.model: there is no SavedModel"):
+        saved_model_encoder(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("kind", ["not callable", "not text", "not rows", "not float32"])
+def test_saved_model_encoder_refuses_other_contract(kind, tmp_path):
+    import tensorflow as tf
+
+    class Text(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        def __call__(self, texts):
+            return {"not rows": tf.cast(tf.strings.length(texts), tf.float32), "not float32": tf.strings.length(texts)[:, None]}[kind]
+
+    class Number(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+        def __call__(self, numbers):
+            return numbers
+
+    module = {"not callable": tf.Module, "not text": Number}.get(kind, Text)()
+    tf.saved_model.save(module, str(tmp_path / "model"))
+    with pytest.raises(EncoderError, match=r"string \[n\] -> float32 \[n, dim\]"):
+        saved_model_encoder(str(tmp_path / "model"))
+
+
+def test_saved_model_encoder_says_why_a_handle_cannot_be_fetched(monkeypatch, tmp_path):
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    with pytest.raises(EncoderError, match="cannot fetch"):
+        saved_model_encoder("http://127.0.0.1:9/no/such/model")
