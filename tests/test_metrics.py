@@ -1,7 +1,5 @@
 """The scores that are finished in numpy, against scikit-learn, SciPy, published values and simulation."""
 
-import math
-
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -119,7 +117,8 @@ def test_merged_bins_keep_every_video(seed):
 
 
 @pytest.mark.parametrize(("num", "expected"), [
-    ([], []), ([99], []), ([100], [100]), ([50, 49], []), ([50, 50], [100]), ([99, 1, 99], [199]), ([100, 100], [100, 100]), ([250, 1], [251]), ([1, 250], [251]),
+    ([], []), ([99], []), ([100], [100]), ([50, 49], []), ([50, 50], [100]), ([99, 1, 99], [199]), ([100, 100], [100, 100]),
+    ([250, 1], [251]), ([1, 250], [251]),
 ])
 def test_merged_bins_close_at_the_smallest_size(num, expected):
     assert [b.num_videos for b in merged_bins(num, [0.5 * n for n in num], [0] * len(num))] == expected
@@ -167,12 +166,12 @@ def test_debiased_ece_takes_off_what_the_formula_says():
     assert debiased_ece([Bin(100, 0.45, 0.5)]) == pytest.approx(0.05 * (2 - 1.166630), abs=1e-6)
 
 
-@pytest.mark.parametrize(("num_videos", "at_most"), [(300, 0.025), (1_000, 0.025), (3_000, 0.025)])
-def test_debiased_ece_of_calibrated_data_is_well_below_the_plug_in_one(num_videos, at_most):
+@pytest.mark.parametrize("num_videos", [300, 1_000, 3_000])
+def test_debiased_ece_of_calibrated_data_is_well_below_the_plug_in_one(num_videos):
     """Where a bin's gap is chance alone, |Z| s, the estimate 2 |Z| s - E|N(|Z| s, s)| is on average 2 - sqrt(2) = 0.586 of E|Z| s."""
     debiased, plug_in = simulated_eces(num_videos, times=300).mean(axis=0)
     assert debiased < 0.66 * plug_in  # the 2 - sqrt(2), and the cut at 0 where bins are few
-    assert debiased < at_most
+    assert debiased < 0.025
 
 
 def test_debiased_ece_of_calibrated_data_vanishes_with_more_videos():
@@ -185,14 +184,3 @@ def test_debiased_ece_finds_a_known_miscalibration(shift):
     """Confidence is too high, or too low, by 0.2 everywhere."""
     for num_videos, tolerance in ((500, 0.01), (5_000, 0.005)):
         assert simulated_eces(num_videos, times=100, shift=shift).mean(axis=0)[0] == pytest.approx(0.2, abs=tolerance)
-
-
-def test_plug_in_ece_of_calibrated_data_is_what_the_facts_say():
-    """The oracle of this file: FACTS, "a perfectly calibrated model scores 0.077 with 15 bins on 300 rows"."""
-    rng = np.random.default_rng(3)
-    found = []
-    for _ in range(300):
-        truth = rng.random(300)
-        cells, right = np.floor(truth * 15).astype(int), rng.random(300) < truth
-        found.append(sum(abs(truth[cells == i].sum() - right[cells == i].sum()) for i in range(15)) / 300)
-    assert np.mean(found) == pytest.approx(math.sqrt(2 / math.pi) * np.mean(np.sqrt((x := np.linspace(0, 1, 10_001)) * (1 - x))) / math.sqrt(20), abs=0.004)

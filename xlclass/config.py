@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import tomllib
 import typing
 from dataclasses import dataclass, field
@@ -22,6 +23,11 @@ from xlclass.errors import SettingsError
 def _in(low: float, high: float, default: Any) -> Any:
     """A number between `low` and `high`, both included."""
     return field(default=default, metadata={"low": low, "high": high})
+
+
+def _each_in(low: float, high: float, default: Any) -> Any:
+    """A list of at least one number, each between `low` and `high`."""
+    return field(default=default, metadata={"low": low, "high": high, "filled": True})
 
 
 def _one_of(*choices: str) -> Any:
@@ -77,6 +83,11 @@ class TextSettings:
     """How a video's text is put together."""
 
     max_characters: int = _in(20, 100_000, 1_000)
+    min_letters: int = _in(0, 1_000, 20)  # below: the description is added, then the channel's tags; still below: the text is short
+    description: str = _one_of("always", "when_short")  # whether the description is part of every text
+    emoji: str = _one_of("names", "drop")
+    abbreviations: str = ""  # file of the tables; "" for none
+    skip: tuple[str, ...] = ()  # steps switched off, of `xlclass.catalog.text.STEPS`
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,7 @@ class TrainingSettings:
 
     languages: tuple[str, ...] = ("en", "fr")
     max_videos_per_language_and_category: int = _in(1, 10_000_000, 5_000)
-    hidden: tuple[int, ...] = (256, 128)
+    hidden: tuple[int, ...] = _each_in(1, 65_536, (256, 128))
     dropout: float = _in(0.0, 0.95, 0.5)
     learning_rate: float = _in(1e-6, 1.0, 1e-3)
     batch_size: int = _in(1, 65_536, 64)
@@ -156,11 +167,20 @@ def load_settings(file: str | Path) -> Settings:
         raise SettingsError(f"{path} cannot be read as TOML: {error}") from error
     settings = dataclasses.replace(_parse(Settings, table, path, ""), file=path)
     shares = settings.split
-    if shares.train + shares.validation + shares.calibration > 1:
+    if shares.train + shares.validation + shares.calibration > 1 + 1e-9:
         raise SettingsError(f"{path}: split: train, validation and calibration add up to more than 1; the test split takes what is left")
-    if not settings.training.languages:
-        raise SettingsError(f"{path}: training.languages is empty: name at least one language that has labels")
+    _check_training_languages(settings.training.languages, path)
+    if not (settings.source.columns.video_id and settings.source.columns.title):
+        raise SettingsError(f"{path}: source.columns: video_id and title must each name a column")
     return settings
+
+
+def _check_training_languages(languages: tuple[str, ...], path: Path) -> None:
+    if not languages:
+        raise SettingsError(f"{path}: training.languages is empty: name at least one language that has labels")
+    for code in languages:
+        if not re.fullmatch(r"[a-z]{2,3}(-Hant)?", code):
+            raise SettingsError(f"{path}: training.languages: {code!r} is not a base language such as en, fr or zh-Hant; regions are kept apart, in locale")
 
 
 def settings_digest(*parts: Any) -> str:
@@ -194,13 +214,15 @@ def _value(hint: Any, value: Any, limits: typing.Mapping[str, Any], path: Path, 
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise SettingsError(f"{path}: {key} must be a list, found {value!r}")
-        return tuple(_value(typing.get_args(hint)[0], item, {}, path, key) for item in value)
+        if limits.get("filled") and not value:
+            raise SettingsError(f"{path}: {key} is empty: give at least one number")
+        return tuple(_value(typing.get_args(hint)[0], item, limits, path, key) for item in value)
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint:
         raise SettingsError(f"{path}: {key} must be of type {hint.__name__}, found {value!r}")
     if "low" in limits and not limits["low"] <= value <= limits["high"]:
-        raise SettingsError(f"{path}: {key} must be between {limits['low']:g} and {limits['high']:g}, found {value!r}")
+        raise SettingsError(f"{path}: {key} must be between {limits['low']:,} and {limits['high']:,}, found {value!r}")
     if "choices" in limits and value not in limits["choices"]:
         raise SettingsError(f"{path}: {key} must be one of {', '.join(limits['choices'])}, found {value!r}")
     return value

@@ -88,7 +88,7 @@ def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: st
                               lambda a, b: (b.confidence > a.confidence).cast("int") - (b.confidence < a.confidence).cast("int"))
     return embeddings.select("*", _decide_udf(version, threads)("vector").alias("decision")).select(
         "video_id", "language",
-        categories[decision.top].alias("top_category"), decision.confidences[decision.top].alias("top_confidence"),
+        F.get(categories, decision.top).alias("top_category"), F.get(decision.confidences, decision.top).alias("top_confidence"),
         F.when(decision.top.isNotNull(), best_first).alias("categories"),
         F.when(decision.top.isNotNull(), F.map_from_arrays(categories, decision.confidences)).alias("confidences"),
         "text_source", F.when(decision.top.isNull(), "no_text").otherwise("ok").alias("status"),
@@ -105,9 +105,8 @@ def _decide_udf(version: ModelVersion, threads: int) -> Any:
         for vectors in batches:
             there = vectors.notna().to_numpy()
             decisions = bundle.decide(unpack_vectors(vectors[there].tolist(), bundle.manifest["dim"]))
-            frame = pd.DataFrame({"top": pd.Series(decisions.top, dtype="Int32"), "confidences": list(decisions.confidences), "passed": list(decisions.passed)})
-            frame.index = vectors.index[there]
-            yield frame.reindex(vectors.index)
+            rows = zip(decisions.top.tolist(), decisions.confidences, decisions.passed, strict=True)
+            yield pd.DataFrame([next(rows) if is_there else (None, None, None) for is_there in there], columns=["top", "confidences", "passed"], dtype=object)
 
     return decide.asNondeterministic()
 

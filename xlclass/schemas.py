@@ -55,9 +55,17 @@ def _table(name: str, grain: str, keys: str, rows: Sequence[tuple[str, str, str]
     return Table(name, grain, columns, key_names, tuple((checks or {}).items()), tuple(cluster_by.split()))
 
 
-def _share(column: str) -> str:
-    """A constraint: between 0 and 1, or null."""
-    return f"{column} IS NULL OR {column} BETWEEN 0 AND 1"
+def _shares(columns: str) -> dict[str, str]:
+    """A constraint per column: between 0 and 1, or null."""
+    return {f"{name}_share": f"{name} IS NULL OR {name} BETWEEN 0 AND 1" for name in columns.split()}
+
+
+def _known(column: str, values: str) -> dict[str, str]:
+    """A constraint: the column holds one of `values`."""
+    return {f"{column}_known": f"{column} IN ({', '.join(repr(value) for value in values.split())})"}
+
+
+_QUALITIES = _known("text_quality", "ok short empty")
 
 
 _TEXT_SOURCE = ("text_source", "string", "fields that the text was made of, joined by +, such as title+tags; null when there is no text")
@@ -89,7 +97,7 @@ VIDEOS = _table("videos", "one row per video: what was prepared of it", "video_i
     ("labels", "array<string>!", "categories of the taxonomy that a person assigned; empty when none"),
     ("updated_at", "timestamp", "when the source last changed the video, as it says"),
     ("input_digest", "bigint!", "digest of the source row and of what prepared it: an equal one is not prepared again"),
-], {"text_quality_known": "text_quality IN ('ok', 'short', 'empty')", "language_confidence_share": _share("language_confidence")}, "language channel_id")
+], _QUALITIES | _known("language_source", "declared detected channel unknown") | _shares("language_confidence"), "language channel_id")
 
 CHANNELS = _table("channels", "one row per channel: its profile, rebuilt on request", "channel_id", [
     ("channel_id", "string", "the source's identifier of the channel"),
@@ -116,7 +124,7 @@ EMBEDDINGS = _table("embeddings", "one row per video: its vector, and all that c
     _TEXT_QUALITY,
     ("visual_vector", "binary", "the visual vector, float16 little-endian; null when there is none"),
     ("vector", "binary", "the text's vector, float16 little-endian; null when there is no text"),
-], cluster_by="video_id")
+], _QUALITIES, "video_id")
 
 PREDICTIONS = _table("predictions", "one row per video: what the newest model version that scored it says", "video_id", [
     ("video_id", "string", "videos.video_id"),
@@ -130,11 +138,11 @@ PREDICTIONS = _table("predictions", "one row per video: what the newest model ve
     _RUN_ID,
     ("predicted_at", "timestamp!", "when"),
     ("input_digest", "bigint!", "digest of the embedding's row and the model version: an equal one is not classified again"),
-], {"status_known": "status IN ('ok', 'abstained', 'no_text')", "top_confidence_share": _share("top_confidence")}, "language top_category")
+], _known("status", "ok abstained no_text") | _shares("top_confidence"), "language top_category")
 
 PREDICTION_LOG = _table("prediction_log", "one row per prediction made: the history", "video_id predicted_at", [
     ("video_id", "string", "videos.video_id"), _LANGUAGE, *_TOP, _MODEL_VERSION, _RUN_ID, ("predicted_at", "timestamp", "when"),
-], {"top_confidence_share": _share("top_confidence")}, "predicted_at")
+], _shares("top_confidence"), "predicted_at")
 
 LANGUAGE_ACCURACY = _table("language_accuracy", "one row per evaluation and language, over labelled test videos", "evaluation_id language", [
     _EVALUATION_ID,
@@ -152,7 +160,7 @@ LANGUAGE_ACCURACY = _table("language_accuracy", "one row per evaluation and lang
     _MODEL_VERSION,
     _RUN_ID,
     ("evaluated_at", "timestamp!", "when"),
-], {"top1_share": _share("top1")})
+], _shares("top1 top1_low top1_high macro_f1 micro_f1 precision recall majority_baseline"))
 
 CATEGORY_ACCURACY = _table("category_accuracy", "one row per evaluation, language and category, over labelled test videos", "evaluation_id language category", [
     _EVALUATION_ID,
@@ -166,13 +174,13 @@ CATEGORY_ACCURACY = _table("category_accuracy", "one row per evaluation, languag
     ("f1", "double", "harmonic mean of both; null when the category does not occur"),
     _MODEL_VERSION,
     _RUN_ID,
-])
+], _shares("precision recall f1"))
 
 CONFUSION = _table("confusion", "one row per evaluation, language, label and top category", "evaluation_id language label top_category", [
     _EVALUATION_ID,
     ("language", "string", "videos.language"),
     ("label", "string", "a label of the test videos"),
-    ("top_category", "string", "the top category that they got"),
+    ("top_category", "string", "the top category that they got; no_text where they had none"),
     ("num_videos", "bigint!", "how many"),
 ])
 
@@ -189,7 +197,7 @@ LANGUAGE_CONFIDENCE = _table("language_confidence", "one row per evaluation and 
     ("reliability", "array<struct<num_videos: bigint, mean_confidence: double, top1: double>>", "the bins of ece, lowest confidence first"),
     _MODEL_VERSION,
     _RUN_ID,
-], {"mean_confidence_share": _share("mean_confidence")})
+], _shares("mean_confidence share_without_category ece brier"))
 
 LABEL_ISSUES = _table("label_issues", "one row per evaluation and video whose label is probably wrong or most worth having", "evaluation_id video_id", [
     _EVALUATION_ID,
@@ -198,7 +206,7 @@ LABEL_ISSUES = _table("label_issues", "one row per evaluation and video whose la
     ("issue", "string!", "mislabelled or worth_labelling"),
     ("score", "double!", "0 to 1, higher is more probable or more worth"),
     ("reason", "string!", "why, in a sentence"),
-])
+], _known("issue", "mislabelled worth_labelling") | _shares("score"))
 
 MODELS = _table("models", "one row per event in the life of a model version", "event_number", [
     ("event_number", "bigint", "1, 2, 3 ... in the order of events"),
@@ -211,7 +219,7 @@ MODELS = _table("models", "one row per event in the life of a model version", "e
     ("digest", "string!", "sha256 of the model version's folder"),
     _RUN_ID,
     ("happened_at", "timestamp!", "when"),
-], {"event_known": "event IN ('candidate', 'champion', 'retired')"})
+], _known("event", "candidate champion retired"))
 
 RUNS = _table("runs", "one row per run of a job", "run_id", [
     ("run_id", "string", "identifier of the run"),
@@ -231,8 +239,7 @@ RUNS = _table("runs", "one row per run of a job", "run_id", [
     ("rules", "map<string, bigint>", "rows that each rule caught, zeros included"),
     ("steps", "array<struct<name: string, seconds: double, num_rows: bigint>>!", "the steps in order"),
     ("code_version", "string!", "version of xlclass"),
-], {"outcome_known": "outcome IN ('done', 'refused', 'failed')",
-    "rows_add_up": "rows_in IS NULL OR rows_in = rows_ok + rows_rejected + rows_reused"})
+], _known("outcome", "done refused failed") | {"rows_add_up": "rows_in IS NULL OR rows_in = rows_ok + rows_rejected + rows_reused"})
 
 TABLES = (VIDEOS, CHANNELS, REJECTED_VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG, LANGUAGE_ACCURACY, CATEGORY_ACCURACY,
           CONFUSION, LANGUAGE_CONFIDENCE, LABEL_ISSUES, MODELS, RUNS)
@@ -253,7 +260,6 @@ def unpack_vectors(packed: Sequence[bytes], dim: int) -> np.ndarray:
     Raises:
         ValueError: a row has not `dim` numbers.
     """
-    whole = np.frombuffer(b"".join(packed), VECTOR_DTYPE)
     if any(len(row) != dim * VECTOR_DTYPE.itemsize for row in packed):
         raise ValueError(f"a vector has not {dim} float16 numbers ({dim * VECTOR_DTYPE.itemsize} bytes)")
-    return whole.reshape(len(packed), dim).astype(np.float32)
+    return np.frombuffer(b"".join(packed), VECTOR_DTYPE).reshape(len(packed), dim).astype(np.float32)

@@ -94,7 +94,7 @@ def _bundle(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy, encode
     categories = _learnable(sample, settings, taxonomy)
     examples = {side: _examples(sample[sample.side == side], categories, encoder.dim) for side in (TRAIN, VALIDATION)}
     model, curves = head.train_head(examples[TRAIN], examples[VALIDATION], settings.training)
-    best = int(np.argmin(curves.get("val_loss", curves["loss"])))
+    best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
         "model_version": fingerprint[:12], "training_fingerprint": fingerprint, "code_version": __version__,
         "encoder_id": encoder.encoder_id, "dim": encoder.dim, "preparation_version": preparation_version(settings.text.max_characters),

@@ -37,7 +37,7 @@ def load_taxonomy(file: str | Path) -> Taxonomy:
     aliases: dict[str, str] = {}
     for row in rows:
         category = _checked(row, file)
-        for word in {category, *row.get("aliases", [])}:
+        for word in dict.fromkeys([category, *(alias.strip() for alias in row.get("aliases", []))]):
             if word in aliases:
                 raise SettingsError(f"{file}: category {category}: the alias {word!r} already means {aliases[word]}")
             aliases[word] = category
@@ -45,8 +45,10 @@ def load_taxonomy(file: str | Path) -> Taxonomy:
     return Taxonomy(tuple(names), names, aliases)
 
 
-def _checked(row: dict[str, object], file: str | Path) -> str:
+def _checked(row: object, file: str | Path) -> str:
     """The id of one category table, all of whose keys are known and well typed."""
+    if not isinstance(row, dict):
+        raise SettingsError(f"{file}: expected [[category]] tables with an id, found category = [{row!r} ...]")
     category, aliases = row.get("id"), row.get("aliases", [])
     unknown = set(row) - {"id", "name", "aliases"}
     if unknown or not isinstance(category, str) or not category or not isinstance(row.get("name", ""), str):

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,7 @@ import numpy as np
 
 from xlclass.encoders.contract import EncoderSpec, folder_digest
 from xlclass.errors import EncoderError
+from xlclass.folders import written_whole
 from xlclass.quiet import tensorflow_starting
 
 if TYPE_CHECKING:
@@ -88,19 +87,10 @@ def _build(files: dict[str, Path], folder: Path) -> None:
     with tensorflow_starting():
         import tensorflow as tf
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with written_whole(folder, replace=False) as draft:
         muse = _graph(files)
         tf.saved_model.save(muse, str(draft / "model"), signatures={"serving_default": muse.serve})
         (draft / "model.sha256").write_text(folder_digest(draft / "model") + "\n")
-        try:
-            draft.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process was first, with the same numbers
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _graph(files: dict[str, Path]) -> Any:

@@ -120,5 +120,5 @@ def _typed(name: str, found: tuple[Column, T.DataType] | None, delimiter: str) -
         return column.try_cast(kind)
     if isinstance(source, T.ArrayType):
         return column.cast("array<string>")
-    parts = F.transform(F.split(column.cast("string"), "\\Q" + delimiter + "\\E"), F.trim)
+    parts = F.transform(F.split(column.cast("string"), "\\Q" + delimiter + "\\E"), lambda part: F.trim(part))  # a bare F.trim would take the index as what to trim
     return F.filter(parts, lambda part: part != "")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xlclass.errors import ModelError
+from xlclass.folders import written_whole
 from xlclass.model.head import confidences
 from xlclass.model.thresholds import passing
 from xlclass.quiet import tensorflow_starting
@@ -70,18 +69,11 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
 
     A folder that is there already, left by a run that died before its event was written, is replaced.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with written_whole(folder, replace=True) as draft:
         bundle.head.save(draft / "head.keras")
         manifest = {**bundle.manifest, "head_sha256": _sha256(draft / "head.keras")}
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-        digest = bundle_digest(draft)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return digest
+        return bundle_digest(draft)
 
 
 def bundle_digest(folder: Path) -> str:
@@ -98,14 +90,15 @@ def load_bundle(folder: Path, digest: str) -> Bundle:
     """
     if not (folder / "manifest.json").is_file():
         raise ModelError(f"there is no model version in {folder} (no manifest.json): train one")
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    head = folder / "head.keras"
-    if bundle_digest(folder) != digest or not head.is_file() or _sha256(head) != manifest["head_sha256"]:
+    head, manifest = folder / "head.keras", {}
+    if bundle_digest(folder) == digest:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    if not manifest or not head.is_file() or _sha256(head) != manifest["head_sha256"]:
         raise ModelError(f"the model version in {folder} is damaged: its files are not those that training wrote; train it anew")
     with tensorflow_starting():
         import keras
 
-    return Bundle(keras.saving.load_model(head), manifest)
+    return Bundle(keras.saving.load_model(head, compile=False), manifest)
 
 
 def _sha256(file: Path) -> str:

@@ -34,12 +34,12 @@ def train_head(train: Examples, validation: Examples, settings: TrainingSettings
     keras.utils.set_random_seed(settings.seed)
     model = _network(train.vectors.shape[1], train.labels.shape[1], settings)
     has_validation = len(validation.vectors) > 0
-    stop = keras.callbacks.EarlyStopping("val_loss" if has_validation else "loss", patience=settings.patience, restore_best_weights=has_validation)
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=settings.patience, restore_best_weights=True)
     history = model.fit(
         train.vectors, train.labels,
         sample_weight=_weights(train.labels) if settings.class_weights == "balanced" else None,
         validation_data=(validation.vectors, validation.labels) if has_validation else None,
-        batch_size=settings.batch_size, epochs=settings.max_epochs, callbacks=[stop], verbose=0,
+        batch_size=settings.batch_size, epochs=settings.max_epochs, callbacks=[stop] if has_validation else [], verbose=0,
     )
     return model, {name: [float(value) for value in values] for name, values in history.history.items()}
 
@@ -60,16 +60,30 @@ def _network(dim: int, num_categories: int, settings: TrainingSettings) -> Any:
     layers += [keras.layers.Dense(width, activation="relu") for width in others]
     layers += [keras.layers.Dense(num_categories, name="logit"), keras.layers.Activation("sigmoid", name="confidence")]
     model = keras.Sequential(layers, name="head")
-    model.compile(keras.optimizers.Adam(settings.learning_rate), "binary_crossentropy", metrics=[keras.metrics.CategoricalAccuracy("top1")], jit_compile=False)
+    model.compile(keras.optimizers.Adam(settings.learning_rate), "binary_crossentropy", metrics=[_top1], jit_compile=False)
     return model
 
 
+def _top1(labels: Any, confidences: Any) -> Any:
+    """Whether each video's top category is among its labels: keras's categorical accuracy would look at the first label only."""
+    import keras
+
+    return keras.ops.take_along_axis(labels, keras.ops.argmax(confidences, axis=1)[:, None], axis=1)[:, 0]
+
+
+_top1.__name__ = "top1"  # keras names the curves by it
+
+
 def _weights(labels: np.ndarray) -> np.ndarray:
-    """One weight per example, mean 1: the mean over its categories of num_examples / videos of the category.
+    """One weight per example, mean 1: the mean over its categories of num_examples / videos of the category; without any, the mean of all.
 
     >>> _weights(np.array([[1, 0], [1, 0], [1, 0], [0, 1]], np.float32)).round(2).tolist()
     [0.67, 0.67, 0.67, 2.0]
     """
     rarity = len(labels) / np.maximum(labels.sum(axis=0), 1)
-    weights = (labels * rarity).sum(axis=1) / np.maximum(labels.sum(axis=1), 1)
-    return weights / weights.mean()
+    has_label = labels.any(axis=1)
+    weights = np.ones(len(labels))
+    if has_label.any():
+        own = (labels * rarity).sum(axis=1)[has_label] / labels.sum(axis=1)[has_label]
+        weights[has_label] = own / own.mean()
+    return weights

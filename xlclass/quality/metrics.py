@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 _Z95 = 1.959963984540054  # the normal quantile of a 95 % interval
 MIN_BIN = 100  # videos in a bin of the calibration error
+MAX_BINS = 15  # more would leave a chance error in each that does not shrink with more videos
 
 
 def wilson(num_right: int, num: int) -> tuple[float, float]:
@@ -67,13 +68,14 @@ class Bin:
 
 
 def merged_bins(num: Sequence[int], confidence: Sequence[float], right: Sequence[int], smallest: int = MIN_BIN) -> list[Bin]:
-    """Neighbouring fine bins, lowest confidence first, joined until each holds `smallest` videos; none where all hold fewer.
+    """Neighbouring fine bins, lowest confidence first, joined to at most 15 of at least `smallest` videos; none where all hold fewer.
 
     `confidence` and `right` are sums over the fine bin's videos. What is left at the top joins the last bin.
 
     >>> [b.num_videos for b in merged_bins([60, 60, 100, 30], [6, 12, 50, 27], [6, 12, 50, 27])]
     [120, 130]
     """
+    smallest = max(smallest, math.ceil(sum(num) / MAX_BINS))
     groups: list[list[float]] = []
     open_group = [0.0, 0.0, 0.0]
     for row in zip(num, confidence, right, strict=True):
@@ -87,7 +89,7 @@ def merged_bins(num: Sequence[int], confidence: Sequence[float], right: Sequence
 
 
 def debiased_ece(bins: Sequence[Bin]) -> float | None:
-    """Expected calibration error of the bins, less what chance alone adds; 0 at least, null without bins.
+    """Expected calibration error of the bins, less the bias that chance adds at the gaps seen; 0 at least, null without bins.
 
     Within a bin of n videos the share of right ones scatters with variance top1 (1 - top1) / n around its truth, so the
     mean |share - confidence| is too large by E|N(gap, s)| - |gap|; that is taken off (Kumar, Liang, Ma 2019, "Verified

@@ -1,0 +1,89 @@
+"""Tables of the lake: contracts kept, merges that touch nothing else, readers without Spark."""
+
+import deltalake
+import pytest
+from pyspark.sql import functions as F
+
+from xlclass.errors import LakeError
+from xlclass.lake.tables import Lake, conform
+from xlclass.schemas import EMBEDDINGS, REJECTED_VIDEOS, TABLES, Column, Table
+
+PETS = Table("pets", "one row per pet", (Column("name", "string", "its name", True), Column("age", "int", "in years"), Column("share", "float", "0 to 1")),
+             ("name",), (("share_in_range", "share IS NULL OR share BETWEEN 0 AND 1"),), ("name",))
+
+
+@pytest.fixture
+def lake(spark, tmp_path):
+    return Lake(spark, str(tmp_path / "lake"))
+
+
+def _rows(lake, values):
+    return lake.spark.createDataFrame(values, "name string, age int, share float, is_new boolean")
+
+
+def test_ensure_writes_comments_keys_constraints_and_clustering(lake):
+    lake.ensure(PETS)
+    lake.ensure(PETS)
+    detail = lake.spark.sql(f"DESCRIBE DETAIL delta.`{lake.path(PETS)}`").first()
+    assert detail["description"] == "one row per pet"
+    assert detail["clusteringColumns"] == ["name"]
+    assert lake.version(PETS) == 0
+    fields = {field.name: field for field in lake.read(PETS).schema}
+    assert not fields["name"].nullable
+    assert fields["age"].metadata["comment"] == "in years"
+
+
+def test_append_refuses_what_the_constraints_forbid(lake):
+    with pytest.raises(Exception, match="share_in_range"):
+        lake.append(PETS, _rows(lake, [("rex", 3, 1.5, True)]))
+    with pytest.raises(Exception, match="name"):
+        lake.append(PETS, _rows(lake, [(None, 3, 0.5, True)]))
+    assert lake.read(PETS).count() == 0
+
+
+def test_every_table_can_be_created_and_read_without_spark(lake):
+    lake.ensure(*TABLES)
+    for table in TABLES:
+        plain = deltalake.DeltaTable(lake.path(table))
+        assert [field.name for field in plain.schema().fields] == table.names
+        assert plain.metadata().description == table.grain
+        assert plain.to_pandas().empty
+
+
+def test_upsert_appends_new_and_replaces_changed_rows(lake):
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, 0.5, True)]))
+    lake.upsert(PETS, _rows(lake, [("rex", 9, 0.9, False), ("ada", 1, None, True)]), 1, 1)
+    assert sorted(tuple(row) for row in lake.read(PETS).collect()) == [("ada", 1, None), ("rex", 9, pytest.approx(0.9)), ("tom", 4, 0.5)]
+    assert not list((lake.spark._jvm.java.io.File(lake.root + "/_staged").list()) or [])
+
+
+def test_upsert_runs_transform_once_per_changed_row(lake):
+    lake.append(PETS, _rows(lake, [(f"pet {i}", 0, 0.0, True) for i in range(50)]))
+    runs = lake.spark.sparkContext.accumulator(0)
+
+    @F.udf("int")
+    def age(_):
+        runs.add(1)
+        return 7
+
+    changed = _rows(lake, [(f"pet {i}", 1, 0.0, False) for i in range(50)])
+    lake.upsert(PETS, changed, 0, 50, lambda rows: rows.withColumn("age", age.asNondeterministic()("age")))
+    assert runs.value == 50
+    assert lake.read(PETS).where("age = 7").count() == 50
+
+
+def test_conform_names_missing_and_unknown_columns(lake):
+    with pytest.raises(LakeError, match=r"rows for pets .* missing \['share'\], unknown \['colour'\]"):
+        conform(lake.spark.createDataFrame([("a", 1, "red")], "name string, age int, colour string"), PETS)
+
+
+def test_read_says_what_to_run_for_a_missing_table(lake):
+    with pytest.raises(LakeError, match="has no table embeddings: run the pipeline"):
+        lake.read(EMBEDDINGS)
+
+
+def test_append_values_takes_rows_in_the_contracts_order(lake):
+    from xlclass.lake.runs import utc_now
+
+    lake.append_values(REJECTED_VIDEOS, [("d", "null_video_id", "{}", "file", "r1", utc_now())])
+    assert lake.read(REJECTED_VIDEOS).first()["rule"] == "null_video_id"
