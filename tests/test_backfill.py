@@ -3,14 +3,15 @@
 import copy
 
 import pytest
-
 from conftest import VIDEOS
+
 from xlclass.backfill import backfill, classify
 from xlclass.encoders import resolve_encoder
 from xlclass.errors import ModelError
 from xlclass.lake.registry import Registry
 from xlclass.lake.sources import read_catalogue
-from xlclass.schemas import EMBEDDINGS, PREDICTIONS, REJECTED_VIDEOS, VIDEOS as VIDEOS_TABLE, unpack_vectors
+from xlclass.schemas import EMBEDDINGS, PREDICTIONS, REJECTED_VIDEOS, unpack_vectors
+from xlclass.schemas import VIDEOS as VIDEOS_TABLE
 from xlclass.training import train
 
 TABLES = (REJECTED_VIDEOS, VIDEOS_TABLE, EMBEDDINGS, PREDICTIONS)
@@ -32,8 +33,19 @@ def _versions(run):
 def _many(num=60):
     """Videos of two easy categories in two languages, each of a channel of its own."""
     words = {"music": "song guitar", "sports": "goal football"}
-    return [{"video_id": f"m{i}", "title": f"{words[label]} number {i}", "tags": [], "description": None, "channel": f"ch{i}", "language": ["en", "fr"][i // 2 % 2],
-             "labels": [label], "updated_at": None} for i, label in enumerate(["music", "sports"] * (num // 2))]
+    return [
+        {
+            "video_id": f"m{i}",
+            "title": f"{words[label]} number {i}",
+            "tags": [],
+            "description": None,
+            "channel": f"ch{i}",
+            "language": ["en", "fr"][i // 2 % 2],
+            "labels": [label],
+            "updated_at": None,
+        }
+        for i, label in enumerate(["music", "sports"] * (num // 2))
+    ]
 
 
 def test_backfill_accounts_for_every_row(new_run, tmp_path):

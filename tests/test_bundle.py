@@ -14,8 +14,11 @@ from xlclass.model.head import Examples, train_head
 from xlclass.model.thresholds import passing
 
 MANIFEST = {
-    "model_version": "0123456789ab", "encoder_id": "e" * 64, "preparation_version": "1-0a1b2c3d",
-    "categories": ["music", "sports", "comédie"], "thresholds": [0.5, 0.5, 0.7],
+    "model_version": "0123456789ab",
+    "encoder_id": "e" * 64,
+    "preparation_version": "1-0a1b2c3d",
+    "categories": ["music", "sports", "comédie"],
+    "thresholds": [0.5, 0.5, 0.7],
 }
 
 
@@ -89,11 +92,15 @@ def test_save_bundle_names_the_contents(saved, tmp_path):
     assert save_bundle(Bundle(Other(), MANIFEST), tmp_path / "head") != digest
 
 
-@pytest.mark.parametrize(("bundle", "error"), [
-    (Bundle(BrokenHead(OSError("disk full")), MANIFEST), OSError),
-    (Bundle(BrokenHead(KeyboardInterrupt()), MANIFEST), KeyboardInterrupt),
-    (Bundle(GivenHead(), {**MANIFEST, "metrics": object()}), TypeError),  # JSON cannot say it: the head is written by then
-], ids=["disk full", "interrupted", "manifest"])
+@pytest.mark.parametrize(
+    ("bundle", "error"),
+    [
+        (Bundle(BrokenHead(OSError("disk full")), MANIFEST), OSError),
+        (Bundle(BrokenHead(KeyboardInterrupt()), MANIFEST), KeyboardInterrupt),
+        (Bundle(GivenHead(), {**MANIFEST, "metrics": object()}), TypeError),  # JSON cannot say it: the head is written by then
+    ],
+    ids=["disk full", "interrupted", "manifest"],
+)
 @pytest.mark.parametrize("there_before", [False, True])
 def test_save_bundle_that_fails_leaves_what_was_there(tmp_path, bundle, error, there_before):
     folder = tmp_path / "v"
@@ -123,17 +130,20 @@ def test_save_bundle_lets_others_read_what_the_umask_lets(saved, tmp_path):
     assert stat.filemode(folder.stat().st_mode) == stat.filemode(plain.stat().st_mode)
 
 
-@pytest.mark.parametrize(("name", "content"), [
-    ("head.keras", b"another head"),
-    ("head.keras", b""),
-    ("head.keras", None),
-    ("manifest.json", None),
-    ("manifest.json", b""),
-    ("manifest.json", b'{"model_version": "0123'),  # cut off by a full disk or a copy that broke
-    ("manifest.json", b"\xff\xfe\x00"),
-    ("manifest.json", b"{}\n"),
-    ("manifest.json", json.dumps({**MANIFEST, "thresholds": [0.1, 0.1, 0.1]}).encode()),
-])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("head.keras", b"another head"),
+        ("head.keras", b""),
+        ("head.keras", None),
+        ("manifest.json", None),
+        ("manifest.json", b""),
+        ("manifest.json", b'{"model_version": "0123'),  # cut off by a full disk or a copy that broke
+        ("manifest.json", b"\xff\xfe\x00"),
+        ("manifest.json", b"{}\n"),
+        ("manifest.json", json.dumps({**MANIFEST, "thresholds": [0.1, 0.1, 0.1]}).encode()),
+    ],
+)
 def test_load_bundle_refuses_damage(saved, name, content):
     folder, digest = saved
     if content is None:
@@ -163,11 +173,14 @@ def test_require_takes_what_it_was_trained_on():
     assert Bundle(GivenHead(), MANIFEST).require("e" * 64, "1-0a1b2c3d") is None
 
 
-@pytest.mark.parametrize(("encoder_id", "preparation_version", "named"), [
-    ("f" * 64, "1-0a1b2c3d", ("encoder_id", "e" * 12, "f" * 12)),
-    ("e" * 64, "2-0a1b2c3d", ("preparation_version", "1-0a1b2c3d", "2-0a1b2c3d")),
-    ("e" * 63 + "f", "1-0a1b2c3d", ("encoder_id",)),
-])
+@pytest.mark.parametrize(
+    ("encoder_id", "preparation_version", "named"),
+    [
+        ("f" * 64, "1-0a1b2c3d", ("encoder_id", "e" * 12, "f" * 12)),
+        ("e" * 64, "2-0a1b2c3d", ("preparation_version", "1-0a1b2c3d", "2-0a1b2c3d")),
+        ("e" * 63 + "f", "1-0a1b2c3d", ("encoder_id",)),
+    ],
+)
 def test_require_refuses_another_encoder_or_preparation(encoder_id, preparation_version, named):
     with pytest.raises(ModelError) as caught:
         Bundle(GivenHead(), MANIFEST).require(encoder_id, preparation_version)

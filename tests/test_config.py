@@ -111,13 +111,16 @@ def test_load_settings_names_an_unknown_section(load, section):
     refused(load, section, **{section: {"path": "x"}})
 
 
-@pytest.mark.parametrize(("content", "key"), [
-    ("", "source"),
-    ("[lake]\npath = 'x'", "source"),
-    ("[source]\npath = 'x'", "lake"),
-    ("[source]\nformat = 'csv'\n[lake]\npath = 'x'", "source.path"),
-    ("[source]\npath = 'x'\n[lake]", "lake.path"),
-])
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ("", "source"),
+        ("[lake]\npath = 'x'", "source"),
+        ("[source]\npath = 'x'", "lake"),
+        ("[source]\nformat = 'csv'\n[lake]\npath = 'x'", "source.path"),
+        ("[source]\npath = 'x'\n[lake]", "lake.path"),
+    ],
+)
 def test_load_settings_names_a_missing_key(tmp_path, content, key):
     file = tmp_path / "system.toml"
     file.write_text(content)
@@ -127,28 +130,34 @@ def test_load_settings_names_a_missing_key(tmp_path, content, key):
     assert str(file) in str(caught.value)
 
 
-@pytest.mark.parametrize(("section", "key", "value", "kind"), [
-    ("source", "path", 3, "str"),
-    ("training", "max_epochs", "ten", "int"),
-    ("training", "max_epochs", 10.0, "int"),
-    ("training", "dropout", "half", "float"),
-    ("training", "seed", "7", "int"),
-    ("training", "languages", "en", "list"),
-    ("training", "hidden", 256, "list"),
-])
+@pytest.mark.parametrize(
+    ("section", "key", "value", "kind"),
+    [
+        ("source", "path", 3, "str"),
+        ("training", "max_epochs", "ten", "int"),
+        ("training", "max_epochs", 10.0, "int"),
+        ("training", "dropout", "half", "float"),
+        ("training", "seed", "7", "int"),
+        ("training", "languages", "en", "list"),
+        ("training", "hidden", 256, "list"),
+    ],
+)
 def test_load_settings_names_a_mistyped_key(load, section, key, value, kind):
     refused(load, f"{section}.{key}", repr(value), kind, **{section: {key: value}})
 
 
-@pytest.mark.parametrize(("key", "line"), [
-    ("training.max_epochs", "max_epochs = true"),  # Python's True is an int, a settings file's is not
-    ("training.dropout", "dropout = false"),
-    ("training.languages", "languages = ['en', 3]"),
-    ("training.hidden", "hidden = [256, '128']"),
-    ("training.hidden", "hidden = [256, 128.5]"),
-    ("training.seed", "seed = 2026-01-01"),
-    ("training.seed", "seed = {a = 1}"),
-])
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("training.max_epochs", "max_epochs = true"),  # Python's True is an int, a settings file's is not
+        ("training.dropout", "dropout = false"),
+        ("training.languages", "languages = ['en', 3]"),
+        ("training.hidden", "hidden = [256, '128']"),
+        ("training.hidden", "hidden = [256, 128.5]"),
+        ("training.seed", "seed = 2026-01-01"),
+        ("training.seed", "seed = {a = 1}"),
+    ],
+)
 def test_load_settings_takes_no_cousin_of_a_type(load, key, line):
     refused(lambda: load(f"[training]\n{line}\n"), key)
 
@@ -181,10 +190,13 @@ def test_load_settings_refuses_a_head_without_width(load, hidden):
     refused(load, "training.hidden", training={"hidden": hidden})
 
 
-@pytest.mark.parametrize(("section", "key", "choice", "known"), [
-    ("source", "format", "xml", "auto, delta, parquet, json, csv, table"),
-    ("training", "class_weights", "Balanced", "none, balanced"),
-])
+@pytest.mark.parametrize(
+    ("section", "key", "choice", "known"),
+    [
+        ("source", "format", "xml", "auto, delta, parquet, json, csv, table"),
+        ("training", "class_weights", "Balanced", "none, balanced"),
+    ],
+)
 def test_load_settings_names_the_choices(load, section, key, choice, known):
     refused(load, f"{section}.{key} must be one of {known}", repr(choice), **{section: {key: choice}})
 

@@ -154,7 +154,7 @@ def test_confidences_do_not_hang_on_the_batch(trained):
     """Dropout and batch statistics are for training only."""
     model, _ = trained
     vectors = noise(20, 5).vectors
-    alone = np.concatenate([confidences(model, vectors[i:i + 1]) for i in range(20)])
+    alone = np.concatenate([confidences(model, vectors[i : i + 1]) for i in range(20)])
     np.testing.assert_allclose(confidences(model, vectors), alone, atol=1e-6)
 
 

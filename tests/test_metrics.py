@@ -38,9 +38,15 @@ def simulated_eces(num_videos, times, shift=0.0, seed=1):
     return np.array(found)
 
 
-@pytest.mark.parametrize(("num_right", "num", "low", "high"), [
-    (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718),
-])
+@pytest.mark.parametrize(
+    ("num_right", "num", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
 def test_wilson_gives_the_published_intervals(num_right, num, low, high):
     """Newcombe 1998, Statistics in Medicine 17:857, table I, method 3."""
     assert wilson(num_right, num) == pytest.approx((low, high), abs=5e-5)
@@ -116,10 +122,20 @@ def test_merged_bins_keep_every_video(seed):
     assert [b.mean_confidence for b in bins] == sorted(b.mean_confidence for b in bins)
 
 
-@pytest.mark.parametrize(("num", "expected"), [
-    ([], []), ([99], []), ([100], [100]), ([50, 49], []), ([50, 50], [100]), ([99, 1, 99], [199]), ([100, 100], [100, 100]),
-    ([250, 1], [251]), ([1, 250], [251]),
-])
+@pytest.mark.parametrize(
+    ("num", "expected"),
+    [
+        ([], []),
+        ([99], []),
+        ([100], [100]),
+        ([50, 49], []),
+        ([50, 50], [100]),
+        ([99, 1, 99], [199]),
+        ([100, 100], [100, 100]),
+        ([250, 1], [251]),
+        ([1, 250], [251]),
+    ],
+)
 def test_merged_bins_close_at_the_smallest_size(num, expected):
     assert [b.num_videos for b in merged_bins(num, [0.5 * n for n in num], [0] * len(num))] == expected
 
@@ -175,7 +191,7 @@ def test_debiased_ece_of_calibrated_data_is_well_below_the_plug_in_one(num_video
 
 
 def test_debiased_ece_of_calibrated_data_vanishes_with_more_videos():
-    """"Less what chance alone adds": with 10,000 videos chance adds next to nothing, whatever the bins."""
+    """ "Less what chance alone adds": with 10,000 videos chance adds next to nothing, whatever the bins."""
     assert simulated_eces(10_000, times=30).mean(axis=0)[0] < 0.01
 
 

@@ -183,13 +183,17 @@ def test_pack_vectors_takes_rows_that_are_not_contiguous():
     np.testing.assert_array_equal(unpack_vectors(pack_vectors(vectors.T), 3), vectors.T)
 
 
-@pytest.mark.parametrize("packed", [
-    [b"\x00\x3c"],  # one number for two
-    [b"\x00\x3c" * 3],
-    [b"\x00\x3c\x00"],  # no whole number of numbers
-    [b""],
-    [b"\x00\x3c", b"\x00\x3c" * 3],  # as many numbers in all as two good rows have
-], ids=["short", "long", "odd", "empty", "mixed"])
+@pytest.mark.parametrize(
+    "packed",
+    [
+        [b"\x00\x3c"],  # one number for two
+        [b"\x00\x3c" * 3],
+        [b"\x00\x3c\x00"],  # no whole number of numbers
+        [b""],
+        [b"\x00\x3c", b"\x00\x3c" * 3],  # as many numbers in all as two good rows have
+    ],
+    ids=["short", "long", "odd", "empty", "mixed"],
+)
 def test_unpack_vectors_refuses_another_length(packed):
     with pytest.raises(ValueError, match="a vector has not 2 float16 numbers"):
         unpack_vectors(packed, 2)

@@ -4,8 +4,8 @@ import dataclasses
 from datetime import datetime
 
 import pytest
-
 from conftest import VIDEOS, write_catalogue
+
 from xlclass.config import Columns, SourceSettings
 from xlclass.errors import SourceError
 from xlclass.lake.sources import read_catalogue
@@ -25,13 +25,19 @@ def _shape(catalogue):
 def test_read_catalogue_gives_same_rows_from_every_format(spark, settings_in, tmp_path):
     lines = write_catalogue(tmp_path, VIDEOS)
     expected = read_catalogue(spark, _settings(settings_in, tmp_path, lines))
-    raw = spark.read.schema("video_id string, title string, tags array<string>, description string, channel string, language string, labels array<string>, "
-                            "updated_at string").json(str(lines))
+    raw = spark.read.schema(
+        "video_id string, title string, tags array<string>, description string, channel string, language string, labels array<string>, updated_at string"
+    ).json(str(lines))
     raw.write.parquet(str(tmp_path / "parquet"))
     raw.write.format("delta").save(str(tmp_path / "delta"))
     raw.write.format("delta").saveAsTable("catalogue_of_test", path=str(tmp_path / "named"))
     try:
-        for path, changes in [(tmp_path / "parquet", {}), (tmp_path / "delta", {}), (tmp_path / "delta", {"format": "delta"}), ("catalogue_of_test", {"format": "table"})]:
+        for path, changes in [
+            (tmp_path / "parquet", {}),
+            (tmp_path / "delta", {}),
+            (tmp_path / "delta", {"format": "delta"}),
+            ("catalogue_of_test", {"format": "table"}),
+        ]:
             assert _shape(read_catalogue(spark, _settings(settings_in, tmp_path, path, **changes))) == _shape(expected)
     finally:
         spark.sql("DROP TABLE catalogue_of_test")
@@ -39,8 +45,11 @@ def test_read_catalogue_gives_same_rows_from_every_format(spark, settings_in, tm
 
 def test_read_catalogue_reads_csv_with_quotes_newlines_and_delimited_tags(spark, settings_in, tmp_path):
     file = tmp_path / "catalogue.csv"
-    file.write_text('video_id,title,tags,description,channel,language,labels,updated_at\n'
-                    'v1,"says ""hi"", twice",a| b |,"two\nlines",c1,en,Music,2026-01-01 00:00:00\nv2,plain,,,c2,fr,,not a time\n', encoding="utf-8")
+    file.write_text(
+        "video_id,title,tags,description,channel,language,labels,updated_at\n"
+        'v1,"says ""hi"", twice",a| b |,"two\nlines",c1,en,Music,2026-01-01 00:00:00\nv2,plain,,,c2,fr,,not a time\n',
+        encoding="utf-8",
+    )
     rows = {row["video_id"]: row for row in read_catalogue(spark, _settings(settings_in, tmp_path, file)).rows.collect()}
     assert rows["v1"]["title"] == 'says "hi", twice'
     assert rows["v1"]["description"] == "two\nlines"

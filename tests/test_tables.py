@@ -8,8 +8,14 @@ from xlclass.errors import LakeError
 from xlclass.lake.tables import Lake, conform
 from xlclass.schemas import EMBEDDINGS, REJECTED_VIDEOS, TABLES, Column, Table
 
-PETS = Table("pets", "one row per pet", (Column("name", "string", "its name", True), Column("age", "int", "in years"), Column("share", "float", "0 to 1")),
-             ("name",), (("share_in_range", "share IS NULL OR share BETWEEN 0 AND 1"),), ("name",))
+PETS = Table(
+    "pets",
+    "one row per pet",
+    (Column("name", "string", "its name", True), Column("age", "int", "in years"), Column("share", "float", "0 to 1")),
+    ("name",),
+    (("share_in_range", "share IS NULL OR share BETWEEN 0 AND 1"),),
+    ("name",),
+)
 
 
 @pytest.fixture

@@ -48,12 +48,15 @@ def test_load_taxonomy_keeps_letters_of_any_script(load):
     assert load('[[category]]\nid = "音楽"\naliases = ["موسيقى"]\n').aliases == {"音楽": "音楽", "موسيقى": "音楽"}
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    ('[[category]]\nid = "music"\n[[category]]\nid = "music"\n', "'music' already means music"),
-    ('[[category]]\nid = "a"\naliases = ["x"]\n[[category]]\nid = "b"\naliases = ["x"]\n', "category b: the alias 'x' already means a"),
-    ('[[category]]\nid = "a"\n[[category]]\nid = "b"\naliases = ["a"]\n', "category b: the alias 'a' already means a"),
-    ('[[category]]\nid = "a"\naliases = ["b"]\n[[category]]\nid = "b"\n', "category b: the alias 'b' already means a"),
-])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[[category]]\nid = "music"\n[[category]]\nid = "music"\n', "'music' already means music"),
+        ('[[category]]\nid = "a"\naliases = ["x"]\n[[category]]\nid = "b"\naliases = ["x"]\n', "category b: the alias 'x' already means a"),
+        ('[[category]]\nid = "a"\n[[category]]\nid = "b"\naliases = ["a"]\n', "category b: the alias 'a' already means a"),
+        ('[[category]]\nid = "a"\naliases = ["b"]\n[[category]]\nid = "b"\n', "category b: the alias 'b' already means a"),
+    ],
+)
 def test_load_taxonomy_refuses_a_word_of_two_categories(load, content, said):
     with pytest.raises(SettingsError) as caught:
         load(content)
@@ -61,23 +64,26 @@ def test_load_taxonomy_refuses_a_word_of_two_categories(load, content, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [
-    "",
-    "category = []",
-    "category = 'music'",
-    "category = ['music', 'sports']",  # a likely first try of somebody who has not seen the file
-    "[category]\nid = 'music'",
-    "[[categories]]\nid = 'music'",
-    "version = 1\n[[category]]\nid = 'music'",
-    "[[category]]\nname = 'Music'",
-    "[[category]]\nid = ''",
-    "[[category]]\nid = 10",
-    "[[category]]\nid = 'music'\nname = 3",
-    "[[category]]\nid = 'music'\nalias = ['Music']",
-    "[[category]]\nid = 'music'\naliases = 'Music'",
-    "[[category]]\nid = 'music'\naliases = [10]",
-    "[[category]",
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "category = []",
+        "category = 'music'",
+        "category = ['music', 'sports']",  # a likely first try of somebody who has not seen the file
+        "[category]\nid = 'music'",
+        "[[categories]]\nid = 'music'",
+        "version = 1\n[[category]]\nid = 'music'",
+        "[[category]]\nname = 'Music'",
+        "[[category]]\nid = ''",
+        "[[category]]\nid = 10",
+        "[[category]]\nid = 'music'\nname = 3",
+        "[[category]]\nid = 'music'\nalias = ['Music']",
+        "[[category]]\nid = 'music'\naliases = 'Music'",
+        "[[category]]\nid = 'music'\naliases = [10]",
+        "[[category]",
+    ],
+)
 def test_load_taxonomy_names_a_file_that_is_no_taxonomy(load, content):
     with pytest.raises(SettingsError, match=r"words\.toml"):
         load(content)

@@ -19,6 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=help_text, description=help_text)
         command.add_argument("--conf", required=True, metavar="FILE", help="settings file, such as conf/local.toml")
         command.set_defaults(function=function)
+        if name == "classify":
+            command.add_argument("--lake", metavar="PATH", help="the lake of the champion, instead of the settings' lake.path")
+            command.add_argument("texts", nargs="+", metavar="TEXT", help="a title, such as an uploader would write it")
     arguments = parser.parse_args(argv)
     try:
         arguments.function(arguments)
@@ -40,15 +43,28 @@ def _setup(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    from xlclass.catalog import load_preparation
     from xlclass.catalog.taxonomy import load_taxonomy
     from xlclass.config import load_settings
 
     settings = load_settings(arguments.conf)
     taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
+    load_preparation(settings)
     print(f"{settings.file}: fine; {len(taxonomy.categories)} categories")
+
+
+def _classify(arguments: argparse.Namespace) -> None:
+    from xlclass.classifier import Classifier
+    from xlclass.config import load_settings
+
+    classifier = Classifier(load_settings(arguments.conf), arguments.lake)
+    for text, answer in zip(arguments.texts, classifier.classify(arguments.texts), strict=True):
+        given = ", ".join(f"{category} {confidence:.2f}" for category, confidence in answer.categories) or "no category"
+        print(f"{given}  [{answer.language}] {text}")
 
 
 _COMMANDS = {
     "setup": (_setup, "fetch Delta's jars and build or fetch the encoder, once"),
+    "classify": (_classify, "categorise texts with the champion, without Spark"),
     "check": (_check, "check a settings file and its taxonomy"),
 }

@@ -207,16 +207,20 @@ def _parse(cls: type, table: Any, path: Path, where: str) -> Any:
     return cls(**values)
 
 
+def _list(hint: Any, value: Any, limits: typing.Mapping[str, Any], path: Path, key: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise SettingsError(f"{path}: {key} must be a list, found {value!r}")
+    if limits.get("filled") and not value:
+        raise SettingsError(f"{path}: {key} is empty: give at least one number")
+    return tuple(_value(hint, item, limits, path, key) for item in value)
+
+
 def _value(hint: Any, value: Any, limits: typing.Mapping[str, Any], path: Path, key: str) -> Any:
     """`value` checked against its type and limits; lists become tuples and whole numbers floats where those are meant."""
     if dataclasses.is_dataclass(hint):
         return _parse(typing.cast(type, hint), value, path, key + ".")
     if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise SettingsError(f"{path}: {key} must be a list, found {value!r}")
-        if limits.get("filled") and not value:
-            raise SettingsError(f"{path}: {key} is empty: give at least one number")
-        return tuple(_value(typing.get_args(hint)[0], item, limits, path, key) for item in value)
+        return _list(typing.get_args(hint)[0], value, limits, path, key)
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint:

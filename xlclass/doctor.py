@@ -81,13 +81,31 @@ def _fetch(artifact: str, jar: Path, sha256: str) -> None:
     if ivy is None:
         raise MachineError(f"pyspark has no ivy jar in {jar.parent}: reinstall pyspark")
     with tempfile.TemporaryDirectory(dir=jar.parent, prefix=".fetch-") as draft:
-        command = [find_java(), "-cp", str(ivy), "org.apache.ivy.Main", "-cache", f"{draft}/cache", "-dependency", "io.delta", artifact, DELTA,
-                   "-notransitive", "-types", "jar", "-retrieve", f"{draft}/[artifact]-[revision].[ext]", "-warn"]
+        command = [
+            find_java(),
+            "-cp",
+            str(ivy),
+            "org.apache.ivy.Main",
+            "-cache",
+            f"{draft}/cache",
+            "-dependency",
+            "io.delta",
+            artifact,
+            DELTA,
+            "-notransitive",
+            "-types",
+            "jar",
+            "-retrieve",
+            f"{draft}/[artifact]-[revision].[ext]",
+            "-warn",
+        ]
         said = subprocess.run(command, capture_output=True, text=True, check=False)
         fetched = Path(draft) / jar.name
         if not fetched.is_file():
-            raise MachineError(f"cannot fetch io.delta:{artifact}:{DELTA} from Maven Central ({_last_line(said.stdout + said.stderr)}): check the network, "
-                               f"or put {jar.name} into {jar.parent} yourself")
+            raise MachineError(
+                f"cannot fetch io.delta:{artifact}:{DELTA} from Maven Central ({_last_line(said.stdout + said.stderr)}): check the network, "
+                f"or put {jar.name} into {jar.parent} yourself"
+            )
         if _sha256(fetched) != sha256:
             raise MachineError(f"io.delta:{artifact}:{DELTA} was fetched with sha256 {_sha256(fetched)[:12]}, expected {sha256[:12]}: it is not used")
         fetched.replace(jar)

@@ -9,8 +9,8 @@ from pyspark.sql import functions as F
 
 from xlclass.config import settings_digest
 from xlclass.encoders.contract import EncoderSpec
-from xlclass.lake.registry import ModelVersion
 from xlclass.lake.runs import Run, utc_now
+from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline import scored_videos
 from xlclass.quality.metrics import LanguageScore, confidence_by_language, debiased_ece, ratio, score_languages, wilson
 from xlclass.quality.summary import LanguageLine, language_table
@@ -34,10 +34,27 @@ def evaluate(run: Run, version: ModelVersion) -> str:
 
 def summary(run: Run, evaluation_id: str, version: ModelVersion, encoder: EncoderSpec) -> str:
     """The evaluation's table for people, read from the lake's tables."""
-    rows = run.lake.read(LANGUAGE_CONFIDENCE).where(F.col("evaluation_id") == evaluation_id).select("language", "num_videos", "mean_confidence").join(
-        run.lake.read(LANGUAGE_ACCURACY).where(F.col("evaluation_id") == evaluation_id).select("language", "support", "top1", "majority_baseline"), "language", how="left")
-    lines = [LanguageLine(row["language"], row["num_videos"], row["mean_confidence"], row["support"] or 0, round((row["top1"] or 0) * (row["support"] or 0)), row["majority_baseline"])
-             for row in rows.collect()]
+    rows = (
+        run.lake.read(LANGUAGE_CONFIDENCE)
+        .where(F.col("evaluation_id") == evaluation_id)
+        .select("language", "num_videos", "mean_confidence")
+        .join(
+            run.lake.read(LANGUAGE_ACCURACY).where(F.col("evaluation_id") == evaluation_id).select("language", "support", "top1", "majority_baseline"),
+            "language",
+            how="left",
+        )
+    )
+    lines = [
+        LanguageLine(
+            row["language"],
+            row["num_videos"],
+            row["mean_confidence"],
+            row["support"] or 0,
+            round((row["top1"] or 0) * (row["support"] or 0)),
+            row["majority_baseline"],
+        )
+        for row in rows.collect()
+    ]
     return language_table(lines, version.load().manifest["languages"], encoder.languages) + f"\n\ntables: {run.lake.root}"
 
 
@@ -64,12 +81,26 @@ def _write(run: Run, evaluation_id: str, version: ModelVersion, scores: list[Lan
 def _accuracy_row(evaluation_id: str, score: LanguageScore, reference: float | None, maker: tuple[str, str]) -> tuple[object, ...]:
     precision, recall, micro_f1 = score.counts.micro()
     gap = None if reference is None else reference - score.top1
-    return (evaluation_id, score.language, score.support, score.top1, *wilson(score.num_right, score.support), score.counts.macro_f1(), micro_f1,
-            precision, recall, score.majority_baseline, gap, *maker, utc_now())
+    return (
+        evaluation_id,
+        score.language,
+        score.support,
+        score.top1,
+        *wilson(score.num_right, score.support),
+        score.counts.macro_f1(),
+        micro_f1,
+        precision,
+        recall,
+        score.majority_baseline,
+        gap,
+        *maker,
+        utc_now(),
+    )
 
 
 def _category_rows(evaluation_id: str, score: LanguageScore, categories: tuple[str, ...], maker: tuple[str, str]) -> list[tuple[object, ...]]:
-    counts, rows = score.counts, []
+    counts = score.counts
+    rows: list[tuple[object, ...]] = []
     for i, category in enumerate(categories):
         support, predicted, right = int(counts.support[i]), int(counts.predicted[i]), int(counts.right[i])
         f1 = ratio(2 * right, support + predicted)

@@ -16,7 +16,9 @@ log = logging.getLogger("xlclass")
 Body = Callable[[Any, argparse.Namespace], None]  # takes a lake.runs.Run and the arguments
 
 
-def run_job(name: str, description: str, body: Body, arguments: Callable[[argparse.ArgumentParser], None] | None = None, argv: Sequence[str] | None = None) -> int:
+def run_job(
+    name: str, description: str, body: Body, arguments: Callable[[argparse.ArgumentParser], None] | None = None, argv: Sequence[str] | None = None
+) -> int:
     """Runs `body` as the job `name` and gives its exit code: 0 done, 2 a mistake of the user's, told in one line.
 
     Anything else that goes wrong leaves as its exception, after the run's row has been written.
@@ -44,12 +46,14 @@ def configure_logging() -> None:
 
 
 def _run(name: str, settings: Settings, parsed: argparse.Namespace, body: Body) -> None:
+    from xlclass.catalog import load_preparation
     from xlclass.catalog.taxonomy import load_taxonomy
     from xlclass.lake.runs import Run
     from xlclass.lake.session import open_session
     from xlclass.lake.tables import Lake
 
     load_taxonomy(settings.resolve(settings.taxonomy.file))  # a bad setting stops the job before Spark starts
+    load_preparation(settings)
     lake = Lake(open_session(name), os.path.abspath(parsed.lake) if parsed.lake else settings.resolve(settings.lake.path))
     run = Run(name, lake, settings)
     try:

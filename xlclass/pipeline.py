@@ -3,54 +3,70 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from xlclass.catalog.language import UNKNOWN, base_language
+from xlclass.catalog.language import UNKNOWN, base_language, decide_all
 from xlclass.catalog.taxonomy import Taxonomy
-from xlclass.catalog.text import preparation_version, prepare
-from xlclass.config import EncoderSettings, TextSettings
+from xlclass.catalog.text import Preparation
+from xlclass.config import EncoderSettings
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import cap_threads, embed_udf
-from xlclass.lake.registry import ModelVersion
+from xlclass.model.bundle import ModelVersion
 from xlclass.quality.splits import TEST, TRAIN, Split, group_column
 from xlclass.schemas import PART_TEXT, unpack_vectors
 
-_PREPARED = "text string, text_source string, text_quality string, language string, locale string"
+_PREPARED = {
+    "text": "string",
+    "text_source": "string",
+    "text_quality": "string",
+    "declared_language": "string",
+    "language": "string",
+    "locale": "string",
+    "language_source": "string",
+    "language_confidence": "float",
+}
+_INPUTS = ("title", "tags", "description", "channel_tags", "language", "channel_language")
 _DECISION = "top int, confidences array<float>, passed array<boolean>"
 
 
-def prepare_videos(rows: DataFrame, text: TextSettings, taxonomy: Taxonomy) -> DataFrame:
-    """Rows of `videos` from accepted rows of a catalogue (`lake.sources.Catalogue`) that have an `input_digest`."""
-    prepared = _prepare_udf(text)("title", "tags", "description", "language").alias("prepared")
+def prepare_videos(rows: DataFrame, preparation: Preparation, taxonomy: Taxonomy) -> DataFrame:
+    """Rows of `videos` from accepted rows of a catalogue that have an `input_digest`, `channel_tags` and `channel_language`."""
+    prepared = _prepare_udf(preparation)(*_INPUTS).alias("prepared")
     return rows.select("*", prepared).select(
-        "video_id", "title",
-        F.col("prepared.text"), F.col("prepared.text_source"), F.col("prepared.text_quality"),
+        "video_id",
+        "title",
+        *(F.col(f"prepared.{name}") for name in _PREPARED),
         F.substring(F.sha2("prepared.text", 256), 1, 32).alias("text_hash"),
-        F.lit(preparation_version(text.max_characters)).alias("preparation_version"),
-        F.col("prepared.language"), F.col("prepared.locale"),
-        F.when(F.col("prepared.language") == UNKNOWN, "unknown").otherwise("declared").alias("language_source"),
-        F.lit(None).cast("float").alias("language_confidence"),
-        "channel_id", "countries", _known_labels(taxonomy).alias("labels"), "updated_at", "input_digest", "is_new",
+        F.lit(preparation.version).alias("preparation_version"),
+        "channel_id",
+        "countries",
+        _known_labels(taxonomy).alias("labels"),
+        "updated_at",
+        "input_digest",
+        "is_new",
     )
 
 
-def _prepare_udf(settings: TextSettings) -> Any:
-    most = settings.max_characters
-
-    @F.pandas_udf(_PREPARED)
-    def prepare_rows(batches: Iterator[tuple[pd.Series, pd.Series, pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
-        for columns in batches:
-            yield pd.DataFrame([_prepared_row(*row, most) for row in zip(*columns, strict=True)], columns=["text", "text_source", "text_quality", "language", "locale"])
+def _prepare_udf(preparation: Preparation) -> Any:
+    @F.pandas_udf(", ".join(f"{name} {kind}" for name, kind in _PREPARED.items()))
+    def prepare_rows(batches: Iterator[tuple[pd.Series, pd.Series, pd.Series, pd.Series, pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
+        for title, tags, description, channel_tags, declared, channel_language in batches:
+            decisions = decide_all(title, tags, description, declared, channel_language)
+            rows = [
+                (*preparation.prepare(a, b, c, d, decision.language), _declared(code), *decision)
+                for a, b, c, d, code, decision in zip(title, tags, description, channel_tags, declared, decisions, strict=True)
+            ]
+            yield pd.DataFrame(rows, columns=list(_PREPARED))
 
     return prepare_rows.asNondeterministic()
 
 
-def _prepared_row(title: str | None, tags: np.ndarray | None, description: str | None, declared: str | None, most: int) -> tuple[str | None, ...]:
-    language, locale = base_language(declared)
-    return (*prepare(title, tags, description, language, most), language, locale)
+def _declared(code: str | None) -> str | None:
+    """The declared base language, null when the code names none."""
+    language = base_language(code)[0]
+    return None if language == UNKNOWN else language
 
 
 def _known_labels(taxonomy: Taxonomy) -> Column:
@@ -69,8 +85,13 @@ def encode_videos(videos: DataFrame, spec: EncoderSpec, settings: EncoderSetting
     """Rows of `embeddings` from rows of `videos`; the texts are spread over `num_partitions` tasks first."""
     embed = embed_udf(spec, settings.batch_texts, settings.batch_characters, threads)
     return videos.repartition(num_partitions).select(
-        "video_id", encode_key(spec.encoder_id).alias("encode_key"), "language", "text_source", "text_quality",
-        F.lit(None).cast("binary").alias("visual_vector"), embed("text").alias("vector"),
+        "video_id",
+        encode_key(spec.encoder_id).alias("encode_key"),
+        "language",
+        "text_source",
+        "text_quality",
+        F.lit(None).cast("binary").alias("visual_vector"),
+        embed("text").alias("vector"),
     )
 
 
@@ -84,16 +105,24 @@ def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: st
     categories = F.array(*(F.lit(name) for name in version.load().categories))
     decision = F.col("decision")
     given = F.filter(F.arrays_zip(categories.alias("category"), decision.confidences.alias("confidence"), decision.passed.alias("passed")), lambda c: c.passed)
-    best_first = F.array_sort(F.transform(given, lambda c: F.struct(c.category.alias("category"), c.confidence.alias("confidence"))),
-                              lambda a, b: (b.confidence > a.confidence).cast("int") - (b.confidence < a.confidence).cast("int"))
+    best_first = F.array_sort(
+        F.transform(given, lambda c: F.struct(c.category.alias("category"), c.confidence.alias("confidence"))),
+        lambda a, b: (b.confidence > a.confidence).cast("int") - (b.confidence < a.confidence).cast("int"),
+    )
     return embeddings.select("*", _decide_udf(version, threads)("vector").alias("decision")).select(
-        "video_id", "language",
-        F.get(categories, decision.top).alias("top_category"), F.get(decision.confidences, decision.top).alias("top_confidence"),
+        "video_id",
+        "language",
+        F.get(categories, decision.top).alias("top_category"),
+        F.get(decision.confidences, decision.top).alias("top_confidence"),
         F.when(decision.top.isNotNull(), best_first).alias("categories"),
         F.when(decision.top.isNotNull(), F.map_from_arrays(categories, decision.confidences)).alias("confidences"),
-        "text_source", F.when(decision.top.isNull(), "no_text").otherwise("ok").alias("status"),
-        F.col("encode_key.encoder_id").alias("encoder_id"), F.lit(version.name).alias("model_version"), F.lit(run_id).alias("run_id"),
-        F.current_timestamp().alias("predicted_at"), classification_digest(version).alias("input_digest"),
+        "text_source",
+        F.when(decision.top.isNull(), "no_text").otherwise("ok").alias("status"),
+        F.col("encode_key.encoder_id").alias("encoder_id"),
+        F.lit(version.name).alias("model_version"),
+        F.lit(run_id).alias("run_id"),
+        F.current_timestamp().alias("predicted_at"),
+        classification_digest(version).alias("input_digest"),
     )
 
 
@@ -118,11 +147,18 @@ def scored_videos(predictions: DataFrame, videos: DataFrame, manifest: dict[str,
     """
     known = F.array(*(F.lit(name) for name in manifest["categories"]))
     side = split_of(manifest).column(group_column())
-    labelled = videos.select("video_id", "language", "text_hash", side.alias("side"), F.array_intersect("labels", known).alias("labels")).where(F.size("labels") > 0)
+    labelled = videos.select("video_id", "language", "text_hash", side.alias("side"), F.array_intersect("labels", known).alias("labels")).where(
+        F.size("labels") > 0
+    )
     trained_on = labelled.where((F.col("side") == TRAIN) & F.col("language").isin(manifest["languages"])).select("text_hash").distinct()
     test = labelled.where(F.col("side") == TEST).join(trained_on, "text_hash", how="left_anti")
     return predictions.join(test.select("video_id", "labels"), "video_id", how="inner").select(
-        "language", "labels", "top_category", "top_confidence", F.col("categories.category").alias("given"), "confidences",
+        "language",
+        "labels",
+        "top_category",
+        "top_confidence",
+        F.col("categories.category").alias("given"),
+        "confidences",
     )
 
 

@@ -80,6 +80,8 @@ _TOP = [
     ("categories", "array<struct<category: string, confidence: float>>", "categories that pass their threshold, highest confidence first"),
 ]
 
+# A contract reads as a table, one column a line.
+# fmt: off
 VIDEOS = _table("videos", "one row per video: what was prepared of it", "video_id", [
     ("video_id", "string", "the source's identifier of the video"),
     ("title", "string", "title as the source has it"),
@@ -89,7 +91,8 @@ VIDEOS = _table("videos", "one row per video: what was prepared of it", "video_i
     ("text_hash", "string", "first 32 hex digits of the sha256 of text; null when there is none"),
     ("preparation_version", "string!", "version of the text preparation that made text"),
     _LANGUAGE,
-    ("locale", "string", "the declared language with its region, such as en-GB; null when none was declared"),
+    ("declared_language", "string", "base language that the source declares; null when none"),
+    ("locale", "string", "the declared language with its region, such as en-GB; null where the declaration does not stand"),
     ("language_source", "string!", "declared, detected, channel or unknown: who decided language"),
     ("language_confidence", "float", "the detector's confidence in language; null where it was not asked"),
     ("channel_id", "string", "the source's identifier of the channel"),
@@ -241,8 +244,23 @@ RUNS = _table("runs", "one row per run of a job", "run_id", [
     ("code_version", "string!", "version of xlclass"),
 ], _known("outcome", "done refused failed") | {"rows_add_up": "rows_in IS NULL OR rows_in = rows_ok + rows_rejected + rows_reused"})
 
-TABLES = (VIDEOS, CHANNELS, REJECTED_VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG, LANGUAGE_ACCURACY, CATEGORY_ACCURACY,
-          CONFUSION, LANGUAGE_CONFIDENCE, LABEL_ISSUES, MODELS, RUNS)
+# fmt: on
+
+TABLES = (
+    VIDEOS,
+    CHANNELS,
+    REJECTED_VIDEOS,
+    EMBEDDINGS,
+    PREDICTIONS,
+    PREDICTION_LOG,
+    LANGUAGE_ACCURACY,
+    CATEGORY_ACCURACY,
+    CONFUSION,
+    LANGUAGE_CONFIDENCE,
+    LABEL_ISSUES,
+    MODELS,
+    RUNS,
+)
 
 
 def pack_vectors(vectors: np.ndarray) -> list[bytes]:

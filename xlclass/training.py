@@ -18,15 +18,15 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from xlclass import __version__
+from xlclass.catalog import load_preparation
 from xlclass.catalog.taxonomy import Taxonomy, load_taxonomy
-from xlclass.catalog.text import preparation_version
 from xlclass.config import Settings, settings_digest
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import ModelError
-from xlclass.lake.registry import ModelVersion, Registry
+from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.model import head
-from xlclass.model.bundle import Bundle
+from xlclass.model.bundle import Bundle, ModelVersion
 from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split, group_column
 from xlclass.schemas import EMBEDDINGS, VIDEOS, unpack_vectors
 
@@ -41,21 +41,42 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
     """
     settings, registry = run.settings, Registry(run.lake)
     taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
+    preparation_version = load_preparation(settings).version
     with run.step("sample") as step:
         sample = sample_videos(run.lake.read(VIDEOS), settings, taxonomy)
         fingerprint = settings_digest(
-            settings.training, settings.split, settings.taxonomy.min_training_videos, taxonomy.categories, encoder.encoder_id,
-            preparation_version(settings.text.max_characters), head.RECIPE, *_contents(sample))
+            settings.training,
+            settings.split,
+            settings.taxonomy.min_training_videos,
+            taxonomy.categories,
+            encoder.encoder_id,
+            preparation_version,
+            head.RECIPE,
+            *_contents(sample),
+        )
         known = registry.trained(fingerprint)
         if known:
             log.info("model version %s was trained from just this sample: reused", known.name)
             return known
-        versions = {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)}
+        made_from = {
+            "model_version": fingerprint[:12],
+            "training_fingerprint": fingerprint,
+            "code_version": __version__,
+            "encoder_id": encoder.encoder_id,
+            "dim": encoder.dim,
+            "preparation_version": preparation_version,
+            "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
+        }
         collected = _collect(sample, run.lake.read(EMBEDDINGS), encoder)
         step.num_rows = len(collected)
-        log.info("sample: %s videos of %s, %.1f MB on the driver", f"{len(collected):,}", " and ".join(settings.training.languages), len(collected) * encoder.dim * 4 / 1e6)
+        log.info(
+            "sample: %s videos of %s, %.1f MB on the driver",
+            f"{len(collected):,}",
+            " and ".join(settings.training.languages),
+            len(collected) * encoder.dim * 4 / 1e6,
+        )
     with run.step("train") as step:
-        bundle = _bundle(collected, settings, taxonomy, encoder, fingerprint, versions)
+        bundle = _bundle(collected, settings, taxonomy, made_from)
         step.num_rows = int(bundle.manifest["num_videos"][TRAIN])
         return registry.register(bundle, run.run_id)
 
@@ -70,9 +91,17 @@ def sample_videos(videos: DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
     known = F.array(*(F.lit(name) for name in taxonomy.categories))
     shares = settings.split
     side = Split(shares.salt, shares.train, shares.validation, shares.calibration).column(group_column())
-    labelled = videos.where(F.col("language").isin(*rules.languages) & F.col("text_hash").isNotNull()).select(
-        "video_id", "language", "text_hash", F.array_intersect("labels", known).alias("labels"), side.alias("side"),
-    ).where((F.col("side") != TEST) & (F.size("labels") > 0))
+    labelled = (
+        videos.where(F.col("language").isin(*rules.languages) & F.col("text_hash").isNotNull())
+        .select(
+            "video_id",
+            "language",
+            "text_hash",
+            F.array_intersect("labels", known).alias("labels"),
+            side.alias("side"),
+        )
+        .where((F.col("side") != TEST) & (F.size("labels") > 0))
+    )
     by_hash = Window.partitionBy("language", "label").orderBy(F.xxhash64("video_id"), "video_id")
     ranked = labelled.select("*", F.explode("labels").alias("label")).withColumn("rank", F.row_number().over(by_hash))
     return ranked.where(F.col("rank") <= rules.max_videos_per_language_and_category).drop("label", "rank").dropDuplicates(["video_id"])
@@ -90,26 +119,25 @@ def _collect(sample: DataFrame, embeddings: DataFrame, encoder: EncoderSpec) -> 
     return sample.join(current, "video_id", how="inner").toPandas().sort_values("video_id", ignore_index=True)
 
 
-def _bundle(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy, encoder: EncoderSpec, fingerprint: str, versions: dict[str, int]) -> Bundle:
+def _bundle(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy, made_from: dict[str, Any]) -> Bundle:
     categories = _learnable(sample, settings, taxonomy)
-    examples = {side: _examples(sample[sample.side == side], categories, encoder.dim) for side in (TRAIN, VALIDATION)}
+    examples = {side: _examples(sample[sample.side == side], categories, made_from["dim"]) for side in (TRAIN, VALIDATION)}
     model, curves = head.train_head(examples[TRAIN], examples[VALIDATION], settings.training)
     best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
-        "model_version": fingerprint[:12], "training_fingerprint": fingerprint, "code_version": __version__,
-        "encoder_id": encoder.encoder_id, "dim": encoder.dim, "preparation_version": preparation_version(settings.text.max_characters),
-        "categories": list(categories), "thresholds": [settings.training.threshold] * len(categories),
-        "languages": list(settings.training.languages), "split": _split_shares(settings), "versions_read": versions,
-        "seed": settings.training.seed, "settings": dataclasses.asdict(settings.training),
+        **made_from,
+        "categories": list(categories),
+        "thresholds": [settings.training.threshold] * len(categories),
+        "languages": list(settings.training.languages),
+        "split": dataclasses.asdict(settings.split),
+        "seed": settings.training.seed,
+        "settings": dataclasses.asdict(settings.training),
         "num_videos": {side: len(rows.vectors) for side, rows in examples.items()},
-        "metrics": {"best_epoch": best + 1, **{name: values[best] for name, values in curves.items()}}, "curves": curves,
+        "metrics": {"best_epoch": best + 1, **{name: values[best] for name, values in curves.items()}},
+        "curves": curves,
     }
     log.info("head: %d categories, %s training videos, best epoch %d", len(categories), f"{len(examples[TRAIN].vectors):,}", best + 1)
     return Bundle(model, manifest)
-
-
-def _split_shares(settings: Settings) -> dict[str, Any]:
-    return dataclasses.asdict(settings.split)
 
 
 def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> tuple[str, ...]:
@@ -121,7 +149,8 @@ def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
         languages = ", ".join(settings.training.languages)
         raise ModelError(
             f"{settings.file}: training.languages ({languages}) and taxonomy.min_training_videos ({least}): {len(sample)} labelled videos of these "
-            f"languages found, {len(enough)} categories with enough of them, at least 2 are needed; check source.columns.labels and taxonomy.file")
+            f"languages found, {len(enough)} categories with enough of them, at least 2 are needed; check source.columns.labels and taxonomy.file"
+        )
     return enough
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from xlclass.config import Settings
 from xlclass.encoders.contract import EncoderSpec
+from xlclass.errors import EncoderError
 
 
 def resolve_encoder(settings: Settings) -> EncoderSpec:
@@ -19,4 +20,7 @@ def resolve_encoder(settings: Settings) -> EncoderSpec:
         return embedded_encoder(Path(settings.resolve(wanted.cache)))
     from xlclass.encoders.saved_model import saved_model_encoder
 
-    return saved_model_encoder(settings.resolve(wanted.model), wanted.languages)
+    try:
+        return saved_model_encoder(settings.resolve(wanted.model), wanted.languages)
+    except EncoderError as error:
+        raise EncoderError(f"{settings.file}: {error}") from error

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 RECIPE = "muse-v3-cnn/1"  # raise when the graph changes its numbers
 DIM = 512
-LANGUAGES = tuple("ar de en es fr it ja ko nl pl pt ru th tr zh zh-Hant".split())
+LANGUAGES = tuple(["ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh", "zh-Hant"])
 SHA256 = {
     "sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
     "weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",

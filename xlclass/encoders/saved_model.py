@@ -39,7 +39,7 @@ def saved_model_encoder(handle: str, languages: Sequence[str] = ()) -> EncoderSp
     """
     folder = _resolved(handle)
     if not (folder / "saved_model.pb").is_file():
-        raise EncoderError(f"encoder.model: there is no SavedModel in {folder} (no saved_model.pb); give its folder, a TF-Hub handle, or \"embedded\"")
+        raise EncoderError(f'encoder.model: there is no SavedModel in {folder} (no saved_model.pb); give its folder, a TF-Hub handle, or "embedded"')
     digest = folder_digest(folder)
     probe = _checked_call(_load(str(folder)), str(folder))
     return EncoderSpec(str(folder), digest, hashlib.sha256(f"saved_model\0{digest}".encode()).hexdigest(), probe.shape[1], tuple(languages))
@@ -54,7 +54,9 @@ def load_encoder(spec: EncoderSpec) -> SavedModelEncoder:
     """
     found = folder_digest(Path(spec.path)) if Path(spec.path).is_dir() else "no folder"
     if found != spec.digest:
-        raise EncoderError(f"the encoder at {spec.path} has digest {found[:12]}, expected {spec.digest[:12]}: the files differ from the driver's, copy them anew")
+        raise EncoderError(
+            f"the encoder at {spec.path} has digest {found[:12]}, expected {spec.digest[:12]}: the files differ from the driver's, copy them anew"
+        )
     return SavedModelEncoder(_load(spec.path), spec)
 
 

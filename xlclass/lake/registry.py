@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,8 @@ from pyspark.sql import functions as F
 from xlclass.errors import ModelError
 from xlclass.lake.runs import utc_now
 from xlclass.lake.tables import Lake
-from xlclass.model.bundle import Bundle, load_bundle, save_bundle
+from xlclass.model.bundle import Bundle, ModelVersion, save_bundle
 from xlclass.schemas import MODELS
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A model version: where its folder is, and the digest that the folder must have."""
-
-    name: str
-    folder: str
-    digest: str
-
-    def load(self) -> Bundle:
-        """Its bundle, loaded once per process."""
-        return load_bundle(Path(self.folder), self.digest)
 
 
 class Registry:
@@ -63,10 +49,13 @@ class Registry:
         self._lake.ensure(MODELS)
         last = self._lake.read(MODELS).agg(F.max("event_number")).first()[0] or 0
         metrics = {key: float(value) for key, value in manifest["metrics"].items()}
-        self._lake.append_values(MODELS, [
-            (last + i, name, event, manifest["training_fingerprint"], manifest["versions_read"], manifest["seed"], metrics, digest, run_id, utc_now())
-            for i, (name, event) in enumerate(events, 1)
-        ])
+        self._lake.append_values(
+            MODELS,
+            [
+                (last + i, name, event, manifest["training_fingerprint"], manifest["versions_read"], manifest["seed"], metrics, digest, run_id, utc_now())
+                for i, (name, event) in enumerate(events, 1)
+            ],
+        )
 
     def _newest(self, condition: Any) -> ModelVersion | None:
         if not self._lake.exists(MODELS):

@@ -73,10 +73,27 @@ class Run:
         settings = json.dumps(dataclasses.asdict(self.settings), default=str, sort_keys=True)
         counts = dataclasses.astuple(self.counts) if self.counts else (None,) * 4
         steps = [dataclasses.astuple(step) for step in self.steps]
-        self.lake.append_values(RUNS, [(
-            self.run_id, self.job, outcome, message, self.started_at, utc_now(), settings, settings_digest(self.settings),
-            self.source, self.source_version, *counts, self.rules or None, steps, __version__,
-        )])
+        self.lake.append_values(
+            RUNS,
+            [
+                (
+                    self.run_id,
+                    self.job,
+                    outcome,
+                    message,
+                    self.started_at,
+                    utc_now(),
+                    settings,
+                    settings_digest(self.settings),
+                    self.source,
+                    self.source_version,
+                    *counts,
+                    self.rules or None,
+                    steps,
+                    __version__,
+                )
+            ],
+        )
 
 
 def utc_now() -> datetime:

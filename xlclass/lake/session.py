@@ -14,7 +14,6 @@ from xlclass import __version__
 from xlclass.doctor import MIN_JAVA
 from xlclass.errors import MachineError
 
-
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _ALWAYS = {
     "spark.sql.extensions": _DELTA_EXTENSION,
@@ -93,4 +92,5 @@ def _check_workers(spark: SparkSession) -> None:
     python, package = spark.sparkContext.parallelize([0], 1).map(whoami).first()
     own = ".".join(map(str, sys.version_info[:2]))
     if (python, package) != (own, __version__):
-        raise MachineError(f"the workers run Python {python} with xlclass {package}, the driver Python {own} with xlclass {__version__}: set PYSPARK_PYTHON to the same environment on all")
+        workers, driver = f"Python {python} with xlclass {package}", f"Python {own} with xlclass {__version__}"
+        raise MachineError(f"the workers run {workers}, the driver {driver}: set PYSPARK_PYTHON to the same environment on all")

@@ -18,12 +18,14 @@ from xlclass.errors import SourceError
 
 _LISTS = ("tags", "countries", "labels")
 _FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
-_OPTIONS = {
-    "json": {"primitivesAsString": "true"},  # one number among the titles must not change the type of all
-    "csv": {"header": "true", "multiLine": "true", "quote": '"', "escape": '"'},
-}
-_DEMO_SCHEMA = ("video_id string, title string, tags array<string>, description string, channel_id string, channel string, "
-                "language string, country string, labels array<string>, updated_at string")
+_CORRUPT = "_corrupt_record"  # where Spark keeps a row that it cannot parse
+_LINE = "_line"  # a row of JSON lines as it stands in the file
+_CSV = {"header": "true", "multiLine": "true", "quote": '"', "escape": '"', "columnNameOfCorruptRecord": _CORRUPT}
+_LONE_SURROGATE = r"(?i)\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f]"  # half a character, as JSON may write it
+_DEMO_SCHEMA = (
+    "video_id string, title string, tags array<string>, description string, channel_id string, channel string, "
+    "language string, country string, labels array<string>, updated_at string"
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,9 @@ class Catalogue:
     """The source's rows, a name for people, and a version that changes when the rows may have.
 
     Columns of `rows`: video_id, title, description, channel_id, language string; tags, countries, labels array<string>;
-    updated_at timestamp; row string (the source's row as JSON); row_digest string (sha256 of it). What the source lacks is null.
+    updated_at timestamp; row string (the source's row as JSON); row_digest string (sha256 of it); and for the rules unreadable
+    (the row could not be parsed), has_time (it says something for updated_at), invalid_text (it has bytes that are no UTF-8,
+    replaced here) boolean. What the source lacks is null.
     """
 
     rows: DataFrame
@@ -52,11 +56,36 @@ def read_catalogue(spark: SparkSession, settings: Settings) -> Catalogue:
         name = given.path if given.format == "table" else settings.resolve(given.path)
         kind = given.format if given.format != "auto" else _kind(spark, name)
         try:
-            raw = spark.table(name) if kind == "table" else spark.read.format(kind).options(**_OPTIONS.get(kind, {})).load(name)
+            raw = _load(spark, name, kind)
             version = _version(spark, name, kind)
         except (PySparkException, Py4JJavaError) as error:
             raise SourceError(f"{settings.file}: source.path: cannot read {name} as {kind}: {str(error).splitlines()[0]}") from error
     return Catalogue(_canonical(raw, settings), name, version)
+
+
+def _load(spark: SparkSession, name: str, kind: str) -> DataFrame:
+    """The source as it is; rows that cannot be parsed are kept in a column of their own."""
+    if kind == "table":
+        return spark.table(name)
+    if kind == "json":
+        return _load_lines(spark, name)
+    reader = spark.read.format(kind)
+    if kind == "csv":  # only with a schema does Spark keep the rows of too few or too many fields apart
+        names = reader.options(**_CSV).load(name).columns
+        reader = reader.options(**_CSV).schema(T.StructType([T.StructField(column, T.StringType()) for column in [*names, _CORRUPT]]))
+    return reader.load(name)
+
+
+def _load_lines(spark: SparkSession, name: str) -> DataFrame:
+    """JSON lines, each kept as it stands: Spark's own reader gives a line up for one byte that is no UTF-8.
+
+    Primitives are read as text: one number among the titles must not change the type of all.
+    """
+    found = spark.read.option("primitivesAsString", "true").json(name).schema
+    schema = T.StructType([field for field in found.fields if field.name != _CORRUPT] + [T.StructField(_CORRUPT, T.StringType())])
+    lines = spark.read.text(name).where(F.trim("value") != "").select(F.col("value").alias(_LINE))
+    parsed = F.from_json(F.make_valid_utf8(_LINE), schema, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT})
+    return lines.select(_LINE, parsed.alias("parsed")).select("parsed.*", _LINE)
 
 
 def _demo(spark: SparkSession) -> tuple[DataFrame, str, str]:
@@ -91,9 +120,23 @@ def _version(spark: SparkSession, name: str, kind: str) -> str:
 def _canonical(raw: DataFrame, settings: Settings) -> DataFrame:
     wanted = asdict(settings.source.columns)
     columns = {name: _found(raw, source, name, settings) for name, source in wanted.items() if source}
-    row = F.to_json(F.struct(*(F.col(f"`{name}`") for name in raw.columns)))
+    row = F.make_valid_utf8(_LINE) if _LINE in raw.columns else F.to_json(F.struct(*(F.col(f"`{name}`") for name in raw.columns)))
     selected = [_typed(name, columns.get(name), settings.source.delimiter).alias(name) for name in wanted]
-    return raw.select(*selected, row.alias("row")).withColumn("row_digest", F.sha2("row", 256))
+    checks = {
+        "unreadable": F.col(_CORRUPT).isNotNull() if _CORRUPT in raw.columns else F.lit(False),
+        "has_time": columns["updated_at"][0].isNotNull() if "updated_at" in columns else F.lit(False),
+        "invalid_text": _invalid_text(raw, columns),
+    }
+    flags = [check.alias(name) for name, check in checks.items()]
+    return raw.select(*selected, row.alias("row"), *flags).withColumn("row_digest", F.sha2("row", 256))
+
+
+def _invalid_text(raw: DataFrame, columns: dict[str, tuple[Column, T.DataType]]) -> Column:
+    """Whether the row holds bytes that are no UTF-8, or half a character."""
+    if _LINE in raw.columns:
+        return ~F.is_valid_utf8(_LINE) | F.coalesce(F.rlike(_LINE, F.lit(_LONE_SURROGATE)), F.lit(False))
+    texts = [columns[name][0].cast("string") for name in ("video_id", "title", "description", "channel_id") if name in columns]
+    return F.greatest(F.lit(False), *(~F.coalesce(F.is_valid_utf8(text), F.lit(True)) for text in texts))
 
 
 def _found(raw: DataFrame, source: str, name: str, settings: Settings) -> tuple[Column, T.DataType]:
@@ -106,7 +149,8 @@ def _found(raw: DataFrame, source: str, name: str, settings: Settings) -> tuple[
     kind = selected.schema[0].dataType
     is_list = isinstance(kind, T.ArrayType)
     if isinstance(kind, T.MapType | T.StructType | T.BinaryType) or (is_list and name not in _LISTS):
-        raise SourceError(f"{settings.file}: source.columns.{name}: the column {source} is {kind.simpleString()}; expected {'text or a list of texts' if name in _LISTS else 'text or a number'}")
+        expected = "text or a list of texts" if name in _LISTS else "text or a number"
+        raise SourceError(f"{settings.file}: source.columns.{name}: the column {source} is {kind.simpleString()}; expected {expected}")
     return (F.col(source) if source not in raw.columns else F.col(f"`{source}`")), kind
 
 
@@ -117,8 +161,8 @@ def _typed(name: str, found: tuple[Column, T.DataType] | None, delimiter: str) -
         return F.lit(None).cast(kind)
     column, source = found
     if name not in _LISTS:
-        return column.try_cast(kind)
-    if isinstance(source, T.ArrayType):
-        return column.cast("array<string>")
-    parts = F.transform(F.split(column.cast("string"), "\\Q" + delimiter + "\\E"), lambda part: F.trim(part))  # a bare F.trim would take the index as what to trim
-    return F.filter(parts, lambda part: part != "")
+        return F.make_valid_utf8(column.cast("string")) if kind == "string" else column.try_cast(kind)
+    is_list = isinstance(source, T.ArrayType)
+    parts = column.cast("array<string>") if is_list else F.split(column.cast("string"), "\\Q" + delimiter + "\\E")
+    trimmed = F.transform(parts, lambda part: F.trim(F.make_valid_utf8(part)))
+    return F.filter(trimmed, lambda part: part != "")  # null and empty ones say nothing

@@ -62,6 +62,11 @@ class Lake:
         self.ensure(table)
         conform(rows, table).write.format("delta").mode("append").save(self.path(table))
 
+    def replace(self, table: Table, rows: DataFrame) -> None:
+        """Writes `rows` in place of all that the table holds, in one commit."""
+        self.ensure(table)
+        conform(rows, table).write.format("delta").mode("overwrite").save(self.path(table))
+
     def append_values(self, table: Table, values: list[tuple[object, ...]]) -> None:
         """Adds a few rows that the driver holds, each in the contract's order."""
         self.ensure(table)

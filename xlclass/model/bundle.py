@@ -101,6 +101,19 @@ def load_bundle(folder: Path, digest: str) -> Bundle:
     return Bundle(keras.saving.load_model(head, compile=False), manifest)
 
 
+@dataclass(frozen=True)
+class ModelVersion:
+    """A model version: where its folder is, and the digest that the folder must have."""
+
+    name: str
+    folder: str
+    digest: str
+
+    def load(self) -> Bundle:
+        """Its bundle, loaded once per process."""
+        return load_bundle(Path(self.folder), self.digest)
+
+
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

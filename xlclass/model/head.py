@@ -36,10 +36,14 @@ def train_head(train: Examples, validation: Examples, settings: TrainingSettings
     has_validation = len(validation.vectors) > 0
     stop = keras.callbacks.EarlyStopping("val_loss", patience=settings.patience, restore_best_weights=True)
     history = model.fit(
-        train.vectors, train.labels,
+        train.vectors,
+        train.labels,
         sample_weight=_weights(train.labels) if settings.class_weights == "balanced" else None,
         validation_data=(validation.vectors, validation.labels) if has_validation else None,
-        batch_size=settings.batch_size, epochs=settings.max_epochs, callbacks=[stop] if has_validation else [], verbose=0,
+        batch_size=settings.batch_size,
+        epochs=settings.max_epochs,
+        callbacks=[stop] if has_validation else [],
+        verbose=0,
     )
     return model, {name: [float(value) for value in values] for name, values in history.history.items()}
 

@@ -139,16 +139,32 @@ class LanguageScore:
 def score_languages(scored: DataFrame, categories: Sequence[str]) -> list[LanguageScore]:
     """The scores per language of `pipeline.scored_videos`, in the order of the languages; counted on the cluster."""
     rows = scored.withColumn("right", F.coalesce(F.array_contains("labels", F.col("top_category")), F.lit(False)).cast("int"))
-    totals = rows.groupBy("language").agg(
-        F.count("*").alias("support"), F.sum("right").alias("right"),
-        F.avg(_mean_error(categories, _squared_error)).alias("brier"), F.avg(_mean_error(categories, _negative_log_likelihood)).alias("log_loss"),
-    ).toPandas()
+    totals = (
+        rows.groupBy("language")
+        .agg(
+            F.count("*").alias("support"),
+            F.sum("right").alias("right"),
+            F.avg(_mean_error(categories, _squared_error)).alias("brier"),
+            F.avg(_mean_error(categories, _negative_log_likelihood)).alias("log_loss"),
+        )
+        .toPandas()
+    )
     per_category = _category_counts(rows, categories).toPandas()
-    fine = rows.where("top_confidence IS NOT NULL").groupBy("language", F.floor(F.col("top_confidence") * 1000).alias("bin")).agg(
-        F.count("*").alias("num"), F.sum("top_confidence").alias("confidence"), F.sum("right").alias("right"),
-    ).orderBy("bin").toPandas()
-    return [_language_score(row, per_category[per_category.language == row.language], fine[fine.language == row.language], categories)
-            for row in totals.sort_values("language").itertuples()]
+    fine = (
+        rows.where("top_confidence IS NOT NULL")
+        .groupBy("language", F.floor(F.col("top_confidence") * 1000).alias("bin"))
+        .agg(
+            F.count("*").alias("num"),
+            F.sum("top_confidence").alias("confidence"),
+            F.sum("right").alias("right"),
+        )
+        .orderBy("bin")
+        .toPandas()
+    )
+    return [
+        _language_score(row, per_category[per_category.language == row.language], fine[fine.language == row.language], categories)
+        for row in totals.sort_values("language").itertuples()
+    ]
 
 
 def _language_score(row: Any, per_category: pd.DataFrame, fine: pd.DataFrame, categories: Sequence[str]) -> LanguageScore:
@@ -165,7 +181,8 @@ def _category_counts(rows: DataFrame, categories: Sequence[str]) -> DataFrame:
     is_given = F.coalesce(F.array_contains("given", F.col("category")), F.lit(False))
     each = rows.select("language", "labels", "given", F.explode(F.array(*map(F.lit, categories))).alias("category"))
     return each.groupBy("language", "category").agg(
-        F.count_if(has_label).alias("support"), F.count_if(is_given).alias("predicted"), F.count_if(has_label & is_given).alias("right"))
+        F.count_if(has_label).alias("support"), F.count_if(is_given).alias("predicted"), F.count_if(has_label & is_given).alias("right")
+    )
 
 
 def _mean_error(categories: Sequence[str], error: Callable[[Column, Column], Column]) -> Column:
@@ -186,8 +203,13 @@ def _negative_log_likelihood(confidence: Column, label: Column) -> Column:
 
 def confidence_by_language(predictions: DataFrame) -> DataFrame:
     """Per language, over all predictions: how many, mean and deciles of the top confidence, share that got no category."""
-    return predictions.groupBy("language").agg(
-        F.count("*").alias("num_videos"), F.avg("top_confidence").alias("mean_confidence"),
-        F.percentile_approx(F.col("top_confidence").cast("double"), [i / 10 for i in range(1, 10)], 10_000).alias("confidence_deciles"),
-        F.avg((F.coalesce(F.size("categories"), F.lit(0)) < 1).cast("double")).alias("share_without_category"),
-    ).orderBy("language")
+    return (
+        predictions.groupBy("language")
+        .agg(
+            F.count("*").alias("num_videos"),
+            F.avg("top_confidence").alias("mean_confidence"),
+            F.percentile_approx(F.col("top_confidence").cast("double"), [i / 10 for i in range(1, 10)], 10_000).alias("confidence_deciles"),
+            F.avg((F.coalesce(F.size("categories"), F.lit(0)) < 1).cast("double")).alias("share_without_category"),
+        )
+        .orderBy("language")
+    )

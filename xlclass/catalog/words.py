@@ -1,0 +1,129 @@
+"""What the word frequencies of a language decide: how a word without spaces comes apart, and what a Turkish I becomes.
+
+Why wordfreq: it is the one library with frequencies in one form for forty languages, data included, under a licence that
+lets a product depend on it (code Apache-2.0, data CC BY-SA 4.0). Its data end in 2021 and will not be renewed, so a name
+of today is unknown to it: such a word stays as it is, which is the safe answer here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache, lru_cache
+
+LIBRARY = "wordfreq"
+_LISTS = {"no": "nb", "tl": "fil", "hr": "sh", "sr": "sh", "bs": "sh", "zh-Hant": "zh"}  # languages that wordfreq calls otherwise
+_I_IS_DOTLESS = frozenset({"tr", "az"})
+_WORD = re.compile(r"\w+")
+_WITHOUT_SPACES = frozenset(["bo", "ja", "km", "lo", "my", "th", "yue", "zh", "zh-Hant"])
+_NOT_LATIN = _WITHOUT_SPACES | {"ar", "be", "bg", "bn", "el", "fa", "he", "hi", "ka", "kk", "ko", "mk", "ml", "mr", "ru", "si", "ta", "te", "uk", "ur"}
+_SHORTEST_WORD, _LONGEST_WORD, _LONGEST_PART = 6, 40, 16  # letters of a word that is taken apart, and of its parts
+_NEVER = -math.inf
+# All numbers are decimal logarithms of probabilities. An unknown word: a hundredth of all words, a tenth for each letter.
+_UNKNOWN, _UNKNOWN_LETTER = -2.0, -1.0
+_KNOWN = -7.0  # what is rarer is as good as unknown: the big English list holds "leagueoflegends"
+_MARGIN = 1.0  # parts must be ten times as probable as the whole
+_FOREIGN = -0.5  # an English word inside another language's
+_SURE = -6.0  # a whole as frequent as this has no parts that are ten times as probable
+# How rare a part of 0, 1, 2 ... letters may be, else every name comes apart; of single letters, English a and I part well.
+_RAREST = (0.0, -2.0, -3.3, -4.8, *[-6.6] * (_LONGEST_PART - 3))
+_RAREST_ELSEWHERE = (0.0, 0.0, *_RAREST[2:])
+_COST = (0.0, -1.0, -1.0, *[0.0] * (_LONGEST_PART - 2))  # short parts look like inflections: "spoiler" is no "spoil er"
+
+
+@cache
+def _frequencies(language: str) -> dict[str, float]:
+    """Decimal logarithms of the word frequencies of `language`, of the big list for English; empty where there is none.
+
+    A list takes 0.03 s and some 4 MB, English 0.5 s and 40 MB; a process loads those that its texts ask for.
+    """
+    from wordfreq import available_languages, get_frequency_list
+
+    code = _LISTS.get(language, language)
+    if code not in available_languages("small"):
+        return {}
+    buckets = get_frequency_list(code, "large" if code == "en" else "small")  # bucket i holds the words of 10**(-i / 100)
+    get_frequency_list.cache_clear()  # which would keep the lists beside this dictionary
+    scores = [-index / 100 for index in range(int(-100 * _KNOWN) + 1)]
+    return {word: score for score, bucket in zip(scores, buckets, strict=False) for word in bucket}
+
+
+@lru_cache(maxsize=65_536)
+def is_common(word: str, language: str) -> bool:
+    """Whether `word`, in lower case, is a word of `language` or of English, one in ten million or commoner."""
+    return max(_frequencies(_list_of(word, language)).get(word, _NEVER), _frequencies("en").get(word, _NEVER)) >= _KNOWN
+
+
+def _list_of(word: str, language: str) -> str:
+    """The language whose list tells of `word`: English for Latin words in languages of another script."""
+    return "en" if language in (_NOT_LATIN if word.isascii() else _WITHOUT_SPACES) else language
+
+
+@lru_cache(maxsize=65_536)
+def parted(word: str, language: str) -> tuple[str, ...]:
+    """The words that `word`, in lower case, is most probably made of: more than one only when that is clearly more probable.
+
+    >>> parted("crosslingualvideo", "en"), parted("football", "en"), parted("mejoresmomentos", "es"), parted("srishti", "en")
+    (('cross', 'lingual', 'video'), ('football',), ('mejores', 'momentos'), ('srishti',))
+    """
+    if not (_SHORTEST_WORD <= len(word) <= _LONGEST_WORD and word.isalpha()):
+        return (word,)
+    known, english = _frequencies(_list_of(word, language)), _frequencies("en")
+    listed = max(known.get(word, _NEVER), english.get(word, _NEVER))
+    if listed >= _SURE:
+        return (word,)
+    whole = max(listed if listed >= _KNOWN else _NEVER, _UNKNOWN + _UNKNOWN_LETTER * len(word))
+    score, parts = _best_parts(word, known, english)
+    return parts if score > whole + _MARGIN else (word,)
+
+
+def _best_parts(word: str, known: dict[str, float], english: dict[str, float]) -> tuple[float, tuple[str, ...]]:
+    """The logarithm of the probability of the most probable parts of `word`, and those (Viterbi over a unigram model)."""
+    foreign, rarest = (0.0, _RAREST) if known is english else (_FOREIGN, _RAREST_ELSEWHERE)
+    best: list[tuple[float, int]] = [(0.0, 0)]  # the score of the best parts up to here, and where the last one starts
+    for end in range(1, len(word) + 1):
+        choice = (_NEVER, 0)
+        for start in range(max(0, end - _LONGEST_PART), end):
+            if best[start][0] > choice[0]:
+                part = word[start:end]
+                frequency = max(known.get(part, _NEVER), english.get(part, _NEVER) + foreign)
+                if frequency >= rarest[end - start]:
+                    choice = max(choice, (best[start][0] + frequency + _COST[end - start], start))
+        best.append(choice)
+    parts: list[str] = []
+    end = len(word)
+    while end and best[end][0] > _NEVER:
+        parts.insert(0, word[best[end][1] : end])
+        end = best[end][1]
+    return best[-1][0], tuple(parts)
+
+
+def folded(text: str, language: str) -> str:
+    """`text` in lower case, as `language` has it.
+
+    Lower case and not case folding: the encoders have read ß and a final sigma.
+
+    >>> folded("IŞIK Ilık İYİ", "tr"), folded("MINECRAFT", "tr"), folded("İyi Straße ΟΔΟΣ", "de")
+    ('ışık ılık iyi', 'minecraft', 'iyi straße οδος')
+    """
+    if "I" in text and language in _I_IS_DOTLESS:
+        text = _WORD.sub(lambda match: _without_capital_i(match[0], language), text)
+    lower = text.lower()
+    return lower if text.isascii() else re.sub("i\u0307+", "i", lower)  # İ has no single lower-case letter to Unicode
+
+
+@lru_cache(maxsize=65_536)
+def _without_capital_i(word: str, language: str) -> str:
+    """`word` with ı for I, or with i where that makes the commoner word: Turkish titles are full of English ones.
+
+    The Turkish rule holds where the word has a letter that shows it to be Turkish, and where neither form is known.
+    """
+    if "I" not in word:
+        return word
+    dotless, dotted = word.replace("I", "ı"), word.replace("I", "i")
+    if not word.isascii():
+        return dotless
+    known, english = _frequencies(language), _frequencies("en")
+    as_turkish = known.get(dotless.lower(), _NEVER)
+    as_other = max(known.get(dotted.lower(), _NEVER), english.get(dotted.lower(), _NEVER) + _FOREIGN)
+    return dotted if as_other > as_turkish else dotless
