@@ -54,7 +54,7 @@ _PHONE_DIGITS = 9  # fewer are dates, years, scores and round numbers
 _REPEATED = re.compile(r"([^\W\d_])\1\1")
 _ROMAN = r"m{0,3}(?:cm|cd|d?c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
 _LETTER_RUN = re.compile(  # three of one letter as a whole word (AAA, www, III, TTT), numerals, sizes and the USSR are meant
-    rf"(?<!\w)(?:([^\W\d_])\1\1|(?=[ivxlcdm]){_ROMAN}|vııı|xııı|x{{3,5}}l|ссср)(?!\w)|([^\W\d_])\2\2+", re.IGNORECASE,
+    rf"(?i:(?<!\w)(?:([^\W\d_])\1\1|(?=[ivxlcdm]){_ROMAN}|vııı|xııı|x{{3,5}}l|ссср)(?!\w))|([^\W\d_])\2\2+"
 )
 _PUNCTUATION = (  # ASCII without +, of which C++ has two; Latin, Arabic, Indic, general, CJK
     "!-*,-/:-@\\[-`{-~\u00a1-\u00a7\u00ab\u00b0\u00b6\u00b7\u00bb\u00bf\u060c\u061b\u061f\u066a-\u066d\u06d4\u0964\u0965\u2010-\u2027\u2030-\u205e"
