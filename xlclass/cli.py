@@ -68,3 +68,7 @@ _COMMANDS = {
     "classify": (_classify, "categorise texts with the champion, without Spark"),
     "check": (_check, "check a settings file and its taxonomy"),
 }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

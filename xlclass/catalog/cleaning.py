@@ -67,7 +67,8 @@ _IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U00
 _SYLLABLE = re.compile("[\uac00-\ud7a3]")
 _CAMERA_NAME = re.compile(
     r"\b(?:img|dscn?|dscf|mvi|mov|vid|video|pxl|wp|gopr|gx|screen[ _-]?recording|whatsapp[ _-]video)[ _-]?\d{3,}[\d_-]*"
-    r"(?:\.(?:mov|mp4|avi|3gp|mkv|wmv|m4v))?\b", re.IGNORECASE,
+    r"(?:\.(?:mov|mp4|avi|3gp|mkv|wmv|m4v))?\b",
+    re.IGNORECASE,
 )
 _BORDER = 32  # characters that a cut goes back to end between two words
 

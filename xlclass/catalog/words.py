@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 LIBRARY = "wordfreq"
 _LISTS = {"no": "nb", "tl": "fil", "hr": "sh", "sr": "sh", "bs": "sh", "zh-Hant": "zh"}  # languages that wordfreq calls otherwise
 _I_IS_DOTLESS = frozenset({"tr", "az"})
+_NUMERALS = frozenset("IVX")
 _WORD = re.compile(r"\w+")
 _WITHOUT_SPACES = frozenset(["bo", "ja", "km", "lo", "my", "th", "yue", "zh", "zh-Hant"])
 _NOT_LATIN = _WITHOUT_SPACES | {"ar", "be", "bg", "bn", "el", "fa", "he", "hi", "ka", "kk", "ko", "mk", "ml", "mr", "ru", "si", "ta", "te", "uk", "ur"}
@@ -24,6 +25,7 @@ _UNKNOWN, _UNKNOWN_LETTER = -2.0, -1.0
 _KNOWN = -7.0  # what is rarer is as good as unknown: the big English list holds "leagueoflegends"
 _MARGIN = 1.0  # parts must be ten times as probable as the whole
 _FOREIGN = -0.5  # an English word inside another language's
+_FOLDED_BY_RULE = 0.2  # what an English word in capitals is commoner than its wrong form in the Turkish list
 _SURE = -6.0  # a whole as frequent as this has no parts that are ten times as probable
 # How rare a part of 0, 1, 2 ... letters may be, else every name comes apart; of single letters, English a and I part well.
 _RAREST = (0.0, -2.0, -3.3, -4.8, *[-6.6] * (_LONGEST_PART - 3))
@@ -68,7 +70,8 @@ def parted(word: str, language: str) -> tuple[str, ...]:
     """
     if not (_SHORTEST_WORD <= len(word) <= _LONGEST_WORD and word.isalpha()):
         return (word,)
-    known, english = _frequencies(_list_of(word, language)), _frequencies("en")
+    english = _frequencies("en")
+    known = _frequencies(_list_of(word, language)) or english
     listed = max(known.get(word, _NEVER), english.get(word, _NEVER))
     if listed >= _SURE:
         return (word,)
@@ -116,14 +119,19 @@ def folded(text: str, language: str) -> str:
 def _without_capital_i(word: str, language: str) -> str:
     """`word` with ı for I, or with i where that makes the commoner word: Turkish titles are full of English ones.
 
-    The Turkish rule holds where the word has a letter that shows it to be Turkish, and where neither form is known.
+    The Turkish rule holds where the word has a letter that shows it to be Turkish, and where neither form is known. The
+    Turkish list itself holds "fıfa", of a FIFA folded by rule: hence English is asked, though not for short words (SIR, TIP).
     """
     if "I" not in word:
         return word
     dotless, dotted = word.replace("I", "ı"), word.replace("I", "i")
     if not word.isascii():
         return dotless
+    if set(word) <= _NUMERALS:
+        return dotted
     known, english = _frequencies(language), _frequencies("en")
     as_turkish = known.get(dotless.lower(), _NEVER)
-    as_other = max(known.get(dotted.lower(), _NEVER), english.get(dotted.lower(), _NEVER) + _FOREIGN)
+    as_other = known.get(dotted.lower(), _NEVER)
+    if len(word) > 3 or as_turkish == _NEVER:
+        as_other = max(as_other, english.get(dotted.lower(), _NEVER) + _FOLDED_BY_RULE)
     return dotted if as_other > as_turkish else dotless

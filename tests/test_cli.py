@@ -1,0 +1,46 @@
+"""The command line: its help frozen, its errors one sentence."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from xlclass import cli
+from xlclass.classifier import champion
+from xlclass.errors import ModelError
+
+GOLDEN = ROOT / "tests" / "golden" / "help.txt"
+COMMANDS = [["-m", "xlclass.cli", *words, "--help"] for words in ([], ["setup"], ["check"], ["classify"])]
+JOBS = [[f"jobs/{name}.py", "--help"] for name in ("pipeline", "backfill", "train", "evaluate")]
+
+
+def test_every_help_is_as_it_was():
+    environment = {**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
+    shown = []
+    for command in COMMANDS + JOBS:
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        shown.append(f"$ {' '.join(command)}\n{done.stdout}")
+    if os.environ.get("XLCLASS_REFRESH_GOLDEN"):
+        GOLDEN.write_text("\n".join(shown))
+    assert "\n".join(shown) == GOLDEN.read_text(), "refresh with XLCLASS_REFRESH_GOLDEN=1 if this change is meant"
+
+
+@pytest.mark.parametrize("conf", ["local.toml", "youtube.toml"])
+def test_check_finds_the_shipped_settings_fine(conf, capsys):
+    assert cli.main(["check", "--conf", str(ROOT / "conf" / conf)]) == 0
+    assert "fine; 15 categories" in capsys.readouterr().out
+
+
+def test_main_ends_with_one_sentence_and_exit_code_2(capsys):
+    assert cli.main(["check", "--conf", "none.toml"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"xlclass: there is no settings file {Path.cwd() / 'none.toml'}: give one with --conf, such as conf/local.toml\n"
+
+
+def test_champion_says_what_to_run_for_an_empty_lake(tmp_path):
+    with pytest.raises(ModelError, match="has no champion model: run jobs/pipeline.py"):
+        champion(str(tmp_path))

@@ -1,0 +1,30 @@
+"""What does not fit is said before any work."""
+
+import pytest
+
+from xlclass.errors import MachineError
+from xlclass.lake import session
+
+
+def test_open_session_checks_and_finds_nothing_wrong(spark):
+    assert session.open_session("again") is spark
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("MIN_JAVA", 99, r"Java .* is too old: install Java 99"),
+        ("_DELTA_EXTENSION", "io.delta.sql.NoSuchExtension", "Delta's jar is not on Spark's class path: run `xlclass setup`"),
+        ("__version__", "9.9", r"the workers run Python .* with xlclass .*, the driver Python .* with xlclass 9.9"),
+    ],
+)
+def test_open_session_refuses_what_does_not_fit(spark, monkeypatch, name, value, sentence):
+    monkeypatch.setattr(session, name, value)
+    with pytest.raises(MachineError, match=sentence):
+        session.open_session("again")
+
+
+def test_open_session_refuses_a_jar_of_another_spark(spark, monkeypatch):
+    monkeypatch.setattr("pyspark.__version__", "9.9.0")
+    with pytest.raises(MachineError, match=r"was made for Spark 4\.2, this is Spark 9\.9\.0"):
+        session.open_session("again")
