@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from conftest import ROOT
+
 from xlclass import cli
 from xlclass.classifier import champion
 from xlclass.errors import ModelError

@@ -26,7 +26,9 @@ def with_rules(rows: DataFrame, known_labels: list[str], now: datetime) -> DataF
     Of several rows of one video the one with the newest possible `updated_at` is used; without times, one and always the
     same. A row that cannot be used is not counted under a warning.
     """
-    newest_first = Window.partitionBy("video_id").orderBy(F.col("unreadable"), F.when(_possible(now), F.col("updated_at")).desc_nulls_last(), F.col("row_digest"))
+    newest_first = Window.partitionBy("video_id").orderBy(
+        F.col("unreadable"), F.when(_possible(now), F.col("updated_at")).desc_nulls_last(), F.col("row_digest")
+    )
     broken = {
         "unreadable_row": F.col("unreadable"),
         "null_video_id": F.coalesce(F.trim("video_id"), F.lit("")) == "",

@@ -104,7 +104,7 @@ class Preparation:
             found["description"] = self._clean(description, language, in_sentences=True)
             num_found += num_letters(found["description"], enough)
         if num_found < enough:
-            found["channel_tags"] = self._clean_tags(channel_tags, language)
+            found["channel_tags"] = self._clean_tags(_others(channel_tags, tags), language)
         text = " ".join(value for value in found.values() if value)
         text = cut(without_phones(text) if "contacts" in self._on else text, most)
         if not text:
@@ -170,3 +170,9 @@ class Preparation:
         if "abbreviations" in on and self.abbreviations:
             text = written_out(text, self._tables.get(language, self._tables[ANY]))
         return spaced(text)
+
+
+def _others(channel_tags: Iterable[str] | None, tags: Iterable[str] | None) -> list[str]:
+    """The channel's tags that the video does not carry itself."""
+    own = {tag.strip().lower() for tag in (() if tags is None else tags) if isinstance(tag, str)}
+    return [tag for tag in (() if channel_tags is None else channel_tags) if isinstance(tag, str) and tag.strip().lower() not in own]

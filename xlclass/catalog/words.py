@@ -83,22 +83,30 @@ def parted(word: str, language: str) -> tuple[str, ...]:
 def _best_parts(word: str, known: dict[str, float], english: dict[str, float]) -> tuple[float, tuple[str, ...]]:
     """The logarithm of the probability of the most probable parts of `word`, and those (Viterbi over a unigram model)."""
     foreign, rarest = (0.0, _RAREST) if known is english else (_FOREIGN, _RAREST_ELSEWHERE)
-    best: list[tuple[float, int]] = [(0.0, 0)]  # the score of the best parts up to here, and where the last one starts
+    scores, starts = [0.0], [0]  # of the best parts up to each letter, and where the last of them starts
     for end in range(1, len(word) + 1):
-        choice = (_NEVER, 0)
+        best, best_start = _NEVER, 0
         for start in range(max(0, end - _LONGEST_PART), end):
-            if best[start][0] > choice[0]:
+            if scores[start] > best:
                 part = word[start:end]
-                frequency = max(known.get(part, _NEVER), english.get(part, _NEVER) + foreign)
-                if frequency >= rarest[end - start]:
-                    choice = max(choice, (best[start][0] + frequency + _COST[end - start], start))
-        best.append(choice)
+                frequency = known.get(part, _NEVER)
+                if foreign and (other := english.get(part, _NEVER) + foreign) > frequency:
+                    frequency = other
+                if frequency >= rarest[end - start] and (score := scores[start] + frequency + _COST[end - start]) > best:
+                    best, best_start = score, start
+        scores.append(best)
+        starts.append(best_start)
+    return scores[-1], _parts(word, starts) if scores[-1] > _NEVER else ()
+
+
+def _parts(word: str, starts: list[int]) -> tuple[str, ...]:
+    """The parts of `word`, from where the best part that ends at each letter starts."""
     parts: list[str] = []
     end = len(word)
-    while end and best[end][0] > _NEVER:
-        parts.insert(0, word[best[end][1] : end])
-        end = best[end][1]
-    return best[-1][0], tuple(parts)
+    while end:
+        parts.insert(0, word[starts[end] : end])
+        end = starts[end]
+    return tuple(parts)
 
 
 def folded(text: str, language: str) -> str:
