@@ -70,6 +70,8 @@ def written_out(text: str, table: Mapping[str, str]) -> str:
     >>> written_out("drake ft. rihanna, sci-ft", {"ft": "featuring"})
     'drake featuring. rihanna, sci-ft'
     """
-    if table.keys().isdisjoint(_WORD.findall(text)):
+    tokens = text.split()
+    joined = " ".join([token for token in tokens if not token.isalnum()])
+    if table.keys().isdisjoint(tokens) and table.keys().isdisjoint(_WORD.findall(joined)):
         return text
     return _KEY.sub(lambda match: table.get(match[0], match[0]), text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from xlclass.catalog.cleaning import compatible
 
@@ -96,9 +97,9 @@ _LISTS = {language: tuple(phrase.strip() for phrase in compatible(phrases).split
 _ALL = tuple(phrase for phrases in _LISTS.values() for phrase in phrases)
 _BY_LANGUAGE = {language: tuple(dict.fromkeys(_LISTS["en"] + phrases)) for language, phrases in _LISTS.items()} | {"und": _ALL}
 _BY_LANGUAGE |= {"zh-Hant": _BY_LANGUAGE["zh"], "yue": _BY_LANGUAGE["zh"], "ms": _BY_LANGUAGE["id"], "az": _BY_LANGUAGE["tr"], "be": _BY_LANGUAGE["ru"]}
-_ASCII_BY_LANGUAGE = {language: tuple(filter(str.isascii, phrases)) for language, phrases in _BY_LANGUAGE.items()}
+_BULLETS = "\u3002\u0964|\u2022\u25ba\u25b6\u25cf\u2605\u25a0\n"  # and full stops that need no space after them
 _LINK = re.compile(r"(?:https?://|www\.)[!-~]+|[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]+", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"(?<=[.!?:;\u2026\u3002\u0964\u061f])\s+|[\u3002\u0964|\u2022\u25ba\u25b6\u25cf\u2605\u25a0\n]+")
+_SENTENCE_END = re.compile(rf"[\s{_BULLETS}](?:(?<=[{_BULLETS}])|(?<=[.!?:;\u2026\u061f]\s))\s*")
 # What stands before a link in a list of links, and nothing else
 _SITES = (
     "facebook|facebook page|fb|instagram|insta|ig|twitter|tik ?tok|snap(?:chat)?|youtube|discord|twitch|telegram|whats ?app|patreon|pinterest|tumblr"
@@ -120,9 +121,24 @@ def without_boilerplate(description: str, language: str) -> str:
     if "://" in description or "@" in description or "www." in description:
         description = "\n".join(line for line in description.split("\n") if not _is_link(line))
     lower = description.lower().replace("i\u0307", "i")
-    candidates = _ASCII_BY_LANGUAGE if lower.isascii() else _BY_LANGUAGE
-    phrases = [phrase for phrase in candidates.get(language, candidates["en"]) if phrase in lower]
+    phrases = [phrase for phrase in _candidates(lower, language) if phrase in lower]
     return "\n".join(sentence for sentence in _SENTENCE_END.split(description) if sentence and not _says_nothing(sentence, phrases))
+
+
+def _candidates(lower: str, language: str) -> list[str]:
+    """The phrases of `language` that a text may hold, going by its characters: of English text with a dash in it, the ASCII ones."""
+    by_character = _by_character(language if language in _BY_LANGUAGE else "en")
+    characters = {""} if lower.isascii() else {"", *lower}
+    return [phrase for character in by_character.keys() & characters for phrase in by_character[character]]
+
+
+@cache
+def _by_character(language: str) -> dict[str, list[str]]:
+    """The phrases of `language` by their first character that is not ASCII; "" for those that have none."""
+    groups: dict[str, list[str]] = {}
+    for phrase in _BY_LANGUAGE[language]:
+        groups.setdefault(next((character for character in phrase if not character.isascii()), ""), []).append(phrase)
+    return groups
 
 
 def _is_link(line: str) -> bool:
@@ -132,7 +148,8 @@ def _is_link(line: str) -> bool:
 
 
 def _says_nothing(sentence: str, phrases: list[str]) -> bool:
+    """Whether a sentence holds one of `phrases`, which are all that its text holds, or is what stands before a link."""
     if len(sentence) > _LONGEST_SENTENCE:
         return False
-    lower = sentence.lower().replace("i\u0307", "i")
-    return any(phrase in lower for phrase in phrases) or _LABEL.fullmatch(sentence) is not None
+    lower = sentence.lower().replace("i\u0307", "i") if phrases else ""
+    return any(phrase in lower for phrase in phrases) or len(sentence) <= _LONGEST_LABEL and _LABEL.fullmatch(sentence) is not None

@@ -3,7 +3,8 @@
 Why the steps stand in this order: characters first, because every pattern after them means plain ones; sentences of a
 description before links leave them; links before hashtags, for a `#` in a link is none; case after hashtags, which need
 it; what is shortened and written out after case; phone numbers last, on the joined text, for spaces are part of them. So
-no step makes work for an earlier one, and a prepared text prepared again is the same.
+no step makes work for an earlier one, and a prepared text prepared again is the same. Repairing surrogates, joining and
+cutting cannot be switched off: without them a text cannot be stored.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class Preparation:
         """The text of a video: title and tags, the description always or when those are short, the channel's tags when all are.
 
         Never raises on any strings, and gives the same answer for the same arguments everywhere. A prepared text that is
-        prepared again, as a title of the same language, is the same. Of `tags` and `channel_tags`, what is no string is left out.
+        prepared again, as a title of the same language, is the same (unless the steps "invisible" or "compatibility" are off).
+        Of `tags` and `channel_tags`, what is no string is left out.
 
         >>> from xlclass.config import TextSettings
         >>> Preparation.from_settings(TextSettings(), {}).prepare("Best GOALS!!!", ["#WorldCup", "football"], None, None, "en")
