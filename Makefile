@@ -5,6 +5,7 @@ READY := $(VENV)/.ready
 export PATH := $(BIN):$(PATH)
 export SPARK_CONF_DIR := $(CURDIR)/conf
 export PYSPARK_PYTHON := $(BIN)/python
+unexport SPARK_HOME
 
 .PHONY: help setup demo test test-fast test-slow check format bench dist clean
 
@@ -23,9 +24,11 @@ $(READY): setup.py constraints.txt
 	@touch $@
 
 demo: $(READY)  ## categorise the embedded catalogue in 24 languages and print how well
+	@python -m xlclass.doctor
 	@spark-submit jobs/pipeline.py --conf conf/local.toml
 
 test: $(READY)  ## all tests but the long ones
+	@python -m xlclass.doctor
 	@pytest -m "not slow"
 
 test-fast: $(READY)  ## the tests that need no Spark: seconds

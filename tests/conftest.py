@@ -23,7 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def spark():
     """The session of the jobs, small: two cores, two shuffle partitions."""
-    os.environ["PYSPARK_SUBMIT_ARGS"] = "--master local[2] --driver-memory 2g --driver-java-options -XX:TieredStopAtLevel=1 --conf spark.sql.shuffle.partitions=2 pyspark-shell"
+    os.environ["PYSPARK_SUBMIT_ARGS"] = (
+        "--master local[2] --driver-memory 2g --driver-java-options -XX:TieredStopAtLevel=1 --conf spark.sql.shuffle.partitions=2 pyspark-shell"
+    )
     from xlclass.lake.session import open_session
 
     session = open_session("tests")
@@ -114,7 +116,7 @@ VIDEOS = [
     # twice the same video: the newer row is used
     {
         "video_id": "v8",
-        "title": "old title",
+        "title": "כותרת ישנה של הסרטון",
         "tags": [],
         "description": None,
         "channel": "c6",
@@ -124,7 +126,7 @@ VIDEOS = [
     },
     {
         "video_id": "v8",
-        "title": "new title of it",
+        "title": "כותרת חדשה של הסרטון",
         "tags": [],
         "description": None,
         "channel": "c6",

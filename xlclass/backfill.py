@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from xlclass.catalog import load_preparation
 from xlclass.catalog.channels import channel_profiles
+from xlclass.catalog.language import DECISION_VERSION
 from xlclass.catalog.rules import COUNTED_LATER, REJECTING, WARNING, rule_counts, with_rules
 from xlclass.catalog.taxonomy import Taxonomy, load_taxonomy
 from xlclass.catalog.text import Preparation
@@ -110,7 +111,8 @@ def _prepare_chunk(run: Run, chain: _Chain, mine: Column) -> None:
 
 def _sorted_rows(run: Run, chain: _Chain, mine: Column) -> DataFrame:
     """The chunk's source rows with `state`: rejected, same, changed or new."""
-    made_by = settings_digest(chain.preparation.version, chain.taxonomy.aliases)
+    made_by = settings_digest(chain.preparation.version, DECISION_VERSION, chain.taxonomy.aliases)
+    source = F.to_json(F.struct(*_SOURCE_COLUMNS), {"ignoreNullFields": "false"})  # xxhash64 itself passes over nulls and empty lists
     known = run.lake.read(VIDEOS).where(mine).select("video_id", F.col("input_digest").alias("known_digest"))
     profiles = run.lake.read(CHANNELS).select("channel_id", F.col("tags").alias("channel_tags"), F.col("language").alias("channel_language"))
     state = (
@@ -122,7 +124,7 @@ def _sorted_rows(run: Run, chain: _Chain, mine: Column) -> DataFrame:
     return (
         with_rules(chain.catalogue.rows.where(mine), list(chain.taxonomy.aliases), run.started_at)
         .join(profiles, "channel_id", how="left")
-        .withColumn("input_digest", F.xxhash64(F.lit(made_by), *_SOURCE_COLUMNS))
+        .withColumn("input_digest", F.xxhash64(F.lit(made_by), source))
         .join(known, "video_id", how="left")
         .withColumn("is_new", F.col("known_digest").isNull())
         .withColumn("state", state)

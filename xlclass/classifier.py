@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import deltalake
 
 from xlclass.catalog import load_preparation
 from xlclass.catalog.language import decide_all
-from xlclass.config import Settings
+from xlclass.config import Settings, lake_root
 from xlclass.encoders import resolve_encoder
 from xlclass.encoders.saved_model import load_encoder
 from xlclass.errors import ModelError
@@ -36,7 +35,7 @@ class Classifier:
     def __init__(self, settings: Settings, lake: str | None = None) -> None:
         self._preparation = load_preparation(settings)
         spec = resolve_encoder(settings)
-        self._bundle = champion(os.path.abspath(lake) if lake else settings.resolve(settings.lake.path)).load()
+        self._bundle = champion(lake_root(settings, lake)).load()
         self._bundle.require(spec.encoder_id, self._preparation.version)
         self._encoder = load_encoder(spec)
 

@@ -152,6 +152,18 @@ class Settings:
         return expanded if "://" in expanded else os.path.normpath(self.file.parent / expanded)
 
 
+def lake_root(settings: Settings, given: str | None) -> str:
+    """The lake's folder: the one given on the command line, from the working directory, or the settings' own.
+
+    Raises:
+        SettingsError: it is a URL; the folders of model versions need a path.
+    """
+    root = os.path.abspath(os.path.expanduser(given)) if given and "://" not in given else given or settings.resolve(settings.lake.path)
+    if "://" in root:
+        raise SettingsError(f"{settings.file}: lake.path: {root} is a URL; give a path that the driver and all workers see, such as a mounted one")
+    return root
+
+
 def load_settings(file: str | Path) -> Settings:
     """The settings in `file`.
 

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from xlclass.config import settings_digest
 from xlclass.encoders.contract import EncoderSpec
+from xlclass.errors import ModelError
 from xlclass.lake.runs import Run, utc_now
 from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline import scored_videos
@@ -23,7 +24,10 @@ def evaluate(run: Run, version: ModelVersion) -> str:
         manifest = version.load().manifest
         videos = run.lake.read(VIDEOS)
         predictions = run.lake.read(PREDICTIONS).where(F.col("model_version") == version.name)
-        evaluation_id = settings_digest(version.name, manifest["split"], _contents(videos), _contents(predictions, "input_digest"))
+        contents = _contents(predictions, "input_digest")
+        if not contents[0]:
+            raise ModelError(f"the lake {run.lake.root} has no predictions of the model version {version.name}: run jobs/backfill.py first")
+        evaluation_id = settings_digest(version.name, manifest["split"], _contents(videos), contents)
         run.lake.ensure(LANGUAGE_ACCURACY, CATEGORY_ACCURACY, LANGUAGE_CONFIDENCE)
         if run.lake.read(LANGUAGE_CONFIDENCE).where(F.col("evaluation_id") == evaluation_id).isEmpty():
             scores = score_languages(scored_videos(predictions, videos, manifest), manifest["categories"])
@@ -70,12 +74,16 @@ def _write(run: Run, evaluation_id: str, version: ModelVersion, scores: list[Lan
     categories = version.load().categories
     training = [score for score in scores if score.language in version.load().manifest["languages"]]
     reference = ratio(sum(score.num_right for score in training), sum(score.support for score in training))
-    if scores:
-        run.lake.append_values(LANGUAGE_ACCURACY, [_accuracy_row(evaluation_id, score, reference, maker) for score in scores])
-        run.lake.append_values(CATEGORY_ACCURACY, [row for score in scores for row in _category_rows(evaluation_id, score, categories, maker)])
     by_language = {score.language: score for score in scores}
     seen = confidence_by_language(predictions).collect()
-    run.lake.append_values(LANGUAGE_CONFIDENCE, [(evaluation_id, *row, *_calibration(by_language.get(row["language"])), *maker) for row in seen])
+    rows = {
+        LANGUAGE_ACCURACY: [_accuracy_row(evaluation_id, score, reference, maker) for score in scores],
+        CATEGORY_ACCURACY: [row for score in scores for row in _category_rows(evaluation_id, score, categories, maker)],
+        LANGUAGE_CONFIDENCE: [(evaluation_id, *row, *_calibration(by_language.get(row["language"])), *maker) for row in seen],
+    }
+    for table, values in rows.items():
+        if values and run.lake.read(table).where(F.col("evaluation_id") == evaluation_id).isEmpty():  # else a run that died wrote them
+            run.lake.append_values(table, values)
 
 
 def _accuracy_row(evaluation_id: str, score: LanguageScore, reference: float | None, maker: tuple[str, str]) -> tuple[object, ...]:

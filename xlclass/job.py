@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from xlclass.config import Settings, load_settings
+from xlclass.config import Settings, lake_root, load_settings
 from xlclass.errors import XlclassError
 
 log = logging.getLogger("xlclass")
@@ -54,7 +53,8 @@ def _run(name: str, settings: Settings, parsed: argparse.Namespace, body: Body) 
 
     load_taxonomy(settings.resolve(settings.taxonomy.file))  # a bad setting stops the job before Spark starts
     load_preparation(settings)
-    lake = Lake(open_session(name), os.path.abspath(parsed.lake) if parsed.lake else settings.resolve(settings.lake.path))
+    root = lake_root(settings, parsed.lake)
+    lake = Lake(open_session(name), root)
     run = Run(name, lake, settings)
     try:
         body(run, parsed)

@@ -43,7 +43,8 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
     taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
     preparation_version = load_preparation(settings).version
     with run.step("sample") as step:
-        sample = sample_videos(run.lake.read(VIDEOS), settings, taxonomy)
+        current = _encoded(run.lake.read(EMBEDDINGS), encoder, preparation_version)
+        sample = sample_videos(run.lake.read(VIDEOS).join(current, ["video_id", "text_hash"], how="left_semi"), settings, taxonomy)
         fingerprint = settings_digest(
             settings.training,
             settings.split,
@@ -54,9 +55,9 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
             head.RECIPE,
             *_contents(sample),
         )
-        known = registry.trained(fingerprint)
+        known = _usable(registry.trained(fingerprint))
         if known:
-            log.info("model version %s was trained from just this sample: reused", known.name)
+            registry.crown(known, run.run_id)
             return known
         made_from = {
             "model_version": fingerprint[:12],
@@ -67,7 +68,7 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
             "preparation_version": preparation_version,
             "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
         }
-        collected = _collect(sample, run.lake.read(EMBEDDINGS), encoder)
+        collected = _collect(sample, run.lake.read(EMBEDDINGS))
         step.num_rows = len(collected)
         log.info(
             "sample: %s videos of %s, %.1f MB on the driver",
@@ -79,6 +80,26 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
         bundle = _bundle(collected, settings, taxonomy, made_from)
         step.num_rows = int(bundle.manifest["num_videos"][TRAIN])
         return registry.register(bundle, run.run_id)
+
+
+def _encoded(embeddings: DataFrame, encoder: EncoderSpec, preparation_version: str) -> DataFrame:
+    """video_id and text_hash of what has a vector of that encoder and preparation."""
+    key = F.col("encode_key")
+    ours = (key.encoder_id == encoder.encoder_id) & (key.preparation_version == preparation_version) & F.col("vector").isNotNull()
+    return embeddings.where(ours).select("video_id", key.text_hash.alias("text_hash"))
+
+
+def _usable(version: ModelVersion | None) -> ModelVersion | None:
+    """`version` if its folder is whole; null if there is none, or it must be trained anew."""
+    if version is None:
+        return None
+    try:
+        version.load()
+    except ModelError as error:
+        log.warning("%s", error)
+        return None
+    log.info("model version %s was trained from just this sample: reused", version.name)
+    return version
 
 
 def sample_videos(videos: DataFrame, settings: Settings, taxonomy: Taxonomy) -> DataFrame:
@@ -113,10 +134,9 @@ def _contents(sample: DataFrame) -> list[int | None]:
     return list(row)
 
 
-def _collect(sample: DataFrame, embeddings: DataFrame, encoder: EncoderSpec) -> pd.DataFrame:
+def _collect(sample: DataFrame, embeddings: DataFrame) -> pd.DataFrame:
     """The sample with its vectors, on the driver, in the order of video_id."""
-    current = embeddings.where((F.col("encode_key.encoder_id") == encoder.encoder_id) & F.col("vector").isNotNull()).select("video_id", "vector")
-    return sample.join(current, "video_id", how="inner").toPandas().sort_values("video_id", ignore_index=True)
+    return sample.join(embeddings.select("video_id", "vector"), "video_id", how="inner").toPandas().sort_values("video_id", ignore_index=True)
 
 
 def _bundle(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy, made_from: dict[str, Any]) -> Bundle:

@@ -55,9 +55,9 @@ def main() -> int:
     scores = _scores(catalogue, videos, predictions, manifest)
     figures = {
         "minutes": minutes,
-        "rows_unaccounted": abs(len(catalogue) - len(videos) - len(rejected)),
+        "rows_unaccounted": _unaccounted(catalogue, videos, rejected),
         "top1_en_fr": float(_together(scores, ["en", "fr"])),
-        "top1_others": float(scores[scores.language.isin(OTHERS)].top1.mean()),
+        "top1_others": _mean_of_all(scores, OTHERS),
     }
     print(scores.to_string(index=False, float_format="%.3f"))
     return _verdict(figures, scores, manifest, arguments.quick)
@@ -81,7 +81,7 @@ def _scores(catalogue: pd.DataFrame, videos: pd.DataFrame, predictions: pd.DataF
         videos[["video_id", "text_hash", "language"]], on="video_id", how="left"
     )
     rows["label"] = rows.category.map(taxonomy.aliases)
-    rows["side"] = rows.channel_id.map(split.of)
+    rows["side"] = rows.channel_id.fillna(rows.video_id).map(split.of)
     trained_on = set(rows[(rows.side == "train") & rows.language.isin(manifest["languages"])].text_hash.dropna())
     rows = rows[(rows.side == TEST) & rows.label.isin(manifest["categories"]) & ~rows.text_hash.isin(trained_on)]
     rows = rows.assign(reference=[base_language(code)[0] for code in rows.reference_language], right=rows.top_category == rows.label)
@@ -91,6 +91,19 @@ def _scores(catalogue: pd.DataFrame, videos: pd.DataFrame, predictions: pd.DataF
             low, high = wilson(int(group.right.sum()), len(group))
             table.append((language, len(group), group.right.mean(), low, high, group.label.value_counts(normalize=True).iloc[0]))
     return pd.DataFrame(table, columns=["language", "videos", "top1", "low", "high", "majority"]).sort_values("videos", ascending=False)
+
+
+def _unaccounted(catalogue: pd.DataFrame, videos: pd.DataFrame, rejected: pd.DataFrame) -> int:
+    """Source rows that are neither in `videos` nor in `rejected_videos`, and rows there that the source has not."""
+    seen = set(videos.video_id) | {json.loads(row).get("video_id") for row in rejected.row}
+    lost = len(set(catalogue.video_id) ^ seen)
+    return lost + abs(len(catalogue.drop_duplicates("video_id")) - len(videos))
+
+
+def _mean_of_all(scores: pd.DataFrame, languages: list[str]) -> float:
+    """Mean top-1 over the languages; 0 where one of them has too few test videos."""
+    found = scores[scores.language.isin(languages)]
+    return float(found.top1.mean()) if len(found) == len(languages) else 0.0
 
 
 def _together(scores: pd.DataFrame, languages: list[str]) -> float:

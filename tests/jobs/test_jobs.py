@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, SETTINGS, VIDEOS, write_catalogue
 
 BIN = Path(sys.executable).parent
+pytestmark = pytest.mark.spark
 
 
 def submit(job: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess:

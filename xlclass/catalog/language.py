@@ -8,12 +8,15 @@ any to a language that the detector takes it for. The numbers were chosen on one
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from xlclass.catalog.detector import UNKNOWN, detect, detection_text
 
-__all__ = ["UNKNOWN", "Decision", "base_language", "decide", "decide_all"]
+__all__ = ["DECISION_VERSION", "UNKNOWN", "Decision", "base_language", "decide", "decide_all"]
+
+DECISION_VERSION = f"1-eldc-{importlib.metadata.version('eldc')}"  # raise the number when `decide` or the detector change their answers
 
 _RENAMED = {"iw": "he", "in": "id", "nb": "no", "nn": "no", "fil": "tl", "ji": "yi", "jw": "jv", "mo": "ro", "cmn": "zh"}
 _TRADITIONAL = {"hant", "tw", "hk", "mo"}  # scripts and regions that write Chinese in traditional characters

@@ -6,7 +6,7 @@ repaired or dropped.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -17,7 +17,7 @@ COUNTED_LATER = ("language_conflict", "language_unknown")  # seen only once the 
 
 MOST_CHARACTERS = 100_000  # of a title or description; what is beyond is cut
 MOST_TAGS = 5_000
-_FIRST_VIDEO = datetime(2005, 1, 1)  # before it no platform had videos
+_FIRST_VIDEO = datetime(2005, 1, 1, tzinfo=UTC)  # before it no platform had videos
 
 
 def with_rules(rows: DataFrame, known_labels: list[str], now: datetime) -> DataFrame:

@@ -37,25 +37,30 @@ class Registry:
 
     def register(self, bundle: Bundle, run_id: str) -> ModelVersion:
         """Writes the bundle's folder, then its events: candidate, champion, and retired for the champion before it."""
-        manifest = bundle.manifest
-        name = manifest["model_version"]
-        digest = save_bundle(bundle, self._folder(name))
-        former = self._newest("event = 'champion'")
-        events = [(name, "candidate"), *([(former.name, "retired")] if former and former.name != name else []), (name, "champion")]
-        self._record(events, manifest, digest, run_id)
-        return ModelVersion(name, str(self._folder(name)), digest)
+        name = bundle.manifest["model_version"]
+        version = ModelVersion(name, str(self._folder(name)), save_bundle(bundle, self._folder(name)))
+        self._record(version, [(name, "candidate"), *self._coronation(version)], bundle.manifest, run_id)
+        return version
 
-    def _record(self, events: list[tuple[str, str]], manifest: dict[str, Any], digest: str, run_id: str) -> None:
+    def crown(self, version: ModelVersion, run_id: str) -> None:
+        """Makes a version that was trained before the champion again, if it is not the champion."""
+        events = self._coronation(version)
+        if events:
+            self._record(version, events, version.load().manifest, run_id)
+
+    def _coronation(self, version: ModelVersion) -> list[tuple[str, str]]:
+        """The events that make `version` the champion; none if it is."""
+        former = self._newest("event = 'champion'")
+        if former == version:
+            return []
+        return [*([(former.name, "retired")] if former and former.name != version.name else []), (version.name, "champion")]
+
+    def _record(self, version: ModelVersion, events: list[tuple[str, str]], manifest: dict[str, Any], run_id: str) -> None:
         self._lake.ensure(MODELS)
         last = self._lake.read(MODELS).agg(F.max("event_number")).first()[0] or 0
         metrics = {key: float(value) for key, value in manifest["metrics"].items()}
-        self._lake.append_values(
-            MODELS,
-            [
-                (last + i, name, event, manifest["training_fingerprint"], manifest["versions_read"], manifest["seed"], metrics, digest, run_id, utc_now())
-                for i, (name, event) in enumerate(events, 1)
-            ],
-        )
+        trained = (manifest["training_fingerprint"], manifest["versions_read"], manifest["seed"], metrics, version.digest, run_id, utc_now())
+        self._lake.append_values(MODELS, [(last + i, name, event, *trained) for i, (name, event) in enumerate(events, 1)])
 
     def _newest(self, condition: Any) -> ModelVersion | None:
         if not self._lake.exists(MODELS):

@@ -97,5 +97,5 @@ class Run:
 
 
 def utc_now() -> datetime:
-    """Now, in UTC, without a zone: as Spark's UTC session takes it."""
-    return datetime.now(UTC).replace(tzinfo=None)
+    """Now, with its zone: without one PySpark would take it for the driver's local time."""
+    return datetime.now(UTC)

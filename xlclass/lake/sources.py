@@ -108,13 +108,20 @@ def _kind(spark: SparkSession, path: str) -> str:
 
 def _version(spark: SparkSession, name: str, kind: str) -> str:
     """Delta's version; of plain files a digest of their paths, sizes and times."""
-    if kind in ("delta", "table"):
-        from delta.tables import DeltaTable
+    from delta.tables import DeltaTable
 
+    if kind == "delta" or (kind == "table" and _provider(spark, name) == "delta"):
         table = DeltaTable.forPath(spark, name) if kind == "delta" else DeltaTable.forName(spark, name)
         return str(table.history(1).select("version").first()[0])
-    files = spark.read.format("binaryFile").load(name).select("path", "length", F.col("modificationTime").cast("string"))
+    paths = spark.table(name).inputFiles() if kind == "table" else name
+    files = spark.read.format("binaryFile").load(paths).select("path", "length", F.col("modificationTime").cast("string"))
     return hashlib.sha256(repr(sorted(map(tuple, files.collect()))).encode()).hexdigest()[:16]
+
+
+def _provider(spark: SparkSession, name: str) -> str:
+    """The format of a table, in lower case; "" for a view."""
+    rows = spark.sql("DESCRIBE TABLE EXTENDED IDENTIFIER(:name)", {"name": name}).where("col_name = 'Provider'").collect()
+    return rows[0]["data_type"].lower() if rows else ""
 
 
 def _canonical(raw: DataFrame, settings: Settings) -> DataFrame:
@@ -148,7 +155,7 @@ def _found(raw: DataFrame, source: str, name: str, settings: Settings) -> tuple[
         raise SourceError(f"{settings.file}: source.columns.{name}: the source has no column {source}; it has {found}") from None
     kind = selected.schema[0].dataType
     is_list = isinstance(kind, T.ArrayType)
-    if isinstance(kind, T.MapType | T.StructType | T.BinaryType) or (is_list and name not in _LISTS):
+    if isinstance(kind, T.MapType | T.StructType | T.BinaryType | T.BooleanType) or (is_list and name not in _LISTS):
         expected = "text or a list of texts" if name in _LISTS else "text or a number"
         raise SourceError(f"{settings.file}: source.columns.{name}: the column {source} is {kind.simpleString()}; expected {expected}")
     return (F.col(source) if source not in raw.columns else F.col(f"`{source}`")), kind
@@ -161,7 +168,10 @@ def _typed(name: str, found: tuple[Column, T.DataType] | None, delimiter: str) -
         return F.lit(None).cast(kind)
     column, source = found
     if name not in _LISTS:
-        return F.make_valid_utf8(column.cast("string")) if kind == "string" else column.try_cast(kind)
+        if kind == "timestamp":
+            return column.try_cast(kind)
+        text = F.make_valid_utf8(column.cast("string"))
+        return F.nullif(F.trim(text), F.lit("")) if name.endswith("_id") else text  # no channel is not one channel
     is_list = isinstance(source, T.ArrayType)
     parts = column.cast("array<string>") if is_list else F.split(column.cast("string"), "\\Q" + delimiter + "\\E")
     trimmed = F.transform(parts, lambda part: F.trim(F.make_valid_utf8(part)))

@@ -17,7 +17,7 @@ _PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.checkpointPolicy":
 
 
 class Lake:
-    """The tables under `root`, a path or URL."""
+    """The tables under `root`, a path."""
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark = spark
