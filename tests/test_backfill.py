@@ -44,7 +44,7 @@ def test_backfill_accounts_for_every_row(new_run, tmp_path):
     assert "who am I" in next(row["row"] for row in rejected if row["rule"] == "null_video_id")
     assert (run.counts.rows_in, run.counts.rows_ok, run.counts.rows_rejected, run.counts.rows_reused) == (10, 8, 2, 0)
     assert {name: num for name, num in run.rules.items() if num} == {
-        "null_video_id": 1, "duplicate_video_id": 1, "unknown_label": 1, "long_field": 1, "language_unknown": run.rules["language_unknown"],
+        "null_video_id": 1, "duplicate_video_id": 1, "unknown_label": 1, "language_unknown": run.rules["language_unknown"],
     }  # fmt: skip
 
 
