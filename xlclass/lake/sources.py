@@ -7,8 +7,9 @@ import json
 from dataclasses import asdict, dataclass
 from importlib import resources
 
+from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -99,8 +100,6 @@ def _demo(spark: SparkSession) -> tuple[DataFrame, str, str]:
 
 def _kind(spark: SparkSession, path: str) -> str:
     """The format by the path's ending, or Delta by its log."""
-    from delta.tables import DeltaTable
-
     lowered = path.lower()
     by_ending = next((kind for ending, kind in _FORMATS.items() if lowered.removesuffix(".gz").endswith(ending)), None)
     return by_ending or ("delta" if DeltaTable.isDeltaTable(spark, path) else "parquet")
@@ -108,20 +107,22 @@ def _kind(spark: SparkSession, path: str) -> str:
 
 def _version(spark: SparkSession, name: str, kind: str) -> str:
     """Delta's version; of plain files a digest of their paths, sizes and times."""
-    from delta.tables import DeltaTable
-
-    if kind == "delta" or (kind == "table" and _provider(spark, name) == "delta"):
-        table = DeltaTable.forPath(spark, name) if kind == "delta" else DeltaTable.forName(spark, name)
+    table = _delta_table(spark, name, kind)
+    if table:
         return str(table.history(1).select("version").first()[0])
     paths = spark.table(name).inputFiles() if kind == "table" else name
     files = spark.read.format("binaryFile").load(paths).select("path", "length", F.col("modificationTime").cast("string"))
     return hashlib.sha256(repr(sorted(map(tuple, files.collect()))).encode()).hexdigest()[:16]
 
 
-def _provider(spark: SparkSession, name: str) -> str:
-    """The format of a table, in lower case; "" for a view."""
-    rows = spark.sql("DESCRIBE TABLE EXTENDED IDENTIFIER(:name)", {"name": name}).where("col_name = 'Provider'").collect()
-    return rows[0]["data_type"].lower() if rows else ""
+def _delta_table(spark: SparkSession, name: str, kind: str) -> DeltaTable | None:
+    """The source as a Delta table; null where a table is of another format, or a view."""
+    if kind == "delta":
+        return DeltaTable.forPath(spark, name)
+    try:
+        return DeltaTable.forName(spark, name) if kind == "table" else None
+    except AnalysisException:  # the table is there, as its rows were found; it is no Delta table
+        return None
 
 
 def _canonical(raw: DataFrame, settings: Settings) -> DataFrame:
