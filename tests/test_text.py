@@ -1,6 +1,5 @@
 """The text preparation: its steps together, the fallback chain, and the promises that hold for any strings."""
 
-import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pyspark import cloudpickle
 
 from xlclass.catalog.abbreviations import load_abbreviations
 from xlclass.catalog.emojis import named_emojis, without_emojis
@@ -102,7 +102,7 @@ def test_version_names_all_that_decides_the_answer():
 
 
 def test_a_preparation_can_be_pickled_after_use():
-    again = pickle.loads(pickle.dumps(DEFAULT))
+    again = cloudpickle.loads(cloudpickle.dumps(DEFAULT))
     assert again.version == DEFAULT.version
     assert again.prepare("A ft B 🔥", None, None, None, "en") == DEFAULT.prepare("A ft B 🔥", None, None, None, "en")
 

@@ -195,6 +195,20 @@ def _check_training_languages(languages: tuple[str, ...], path: Path) -> None:
             raise SettingsError(f"{path}: training.languages: {code!r} is not a base language such as en, fr or zh-Hant; regions are kept apart, in locale")
 
 
+def read_toml(file: str | Path, key: str) -> dict[str, Any]:
+    """The contents of the TOML file that the settings name under `key`.
+
+    Raises:
+        SettingsError: it is missing, or not TOML.
+    """
+    try:
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{key}: there is no file {file}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{key}: {file} cannot be read as TOML: {error}") from error
+
+
 def settings_digest(*parts: Any) -> str:
     """16 hex digits that name `parts` (settings, versions, strings): the same for equal contents."""
     plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) and not isinstance(part, type) else part for part in parts]

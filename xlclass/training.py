@@ -70,12 +70,8 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
         }
         collected = _collect(sample, run.lake.read(EMBEDDINGS))
         step.num_rows = len(collected)
-        log.info(
-            "sample: %s videos of %s, %.1f MB on the driver",
-            f"{len(collected):,}",
-            " and ".join(settings.training.languages),
-            len(collected) * encoder.dim * 4 / 1e6,
-        )
+        megabytes = len(collected) * encoder.dim * 4 / 1e6
+        log.info("sample: %s videos of %s, %.1f MB on the driver", f"{len(collected):,}", " and ".join(settings.training.languages), megabytes)
     with run.step("train") as step:
         bundle = _bundle(collected, settings, taxonomy, made_from)
         step.num_rows = int(bundle.manifest["num_videos"][TRAIN])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from xlclass.catalog.cleaning import MARKS, compatible, shortened, spaced
 from xlclass.catalog.words import folded
+from xlclass.config import read_toml
 from xlclass.errors import SettingsError
 
 _WORD = re.compile(r"\w+")
@@ -23,12 +23,7 @@ def load_abbreviations(file: str | Path) -> dict[str, dict[str, str]]:
     Raises:
         SettingsError: the file is missing or not TOML, or an entry would not survive the preparation as it stands.
     """
-    try:
-        tables = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"text.abbreviations: there is no file {file}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"text.abbreviations: {file} cannot be read as TOML: {error}") from error
+    tables = read_toml(file, "text.abbreviations")
     for language, table in tables.items():
         if not isinstance(table, dict):
             raise SettingsError(f"{file}: {language}: expected a table of abbreviations ([{language}]), found {table!r}")

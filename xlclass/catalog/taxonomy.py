@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from xlclass.config import read_toml
 from xlclass.errors import SettingsError
 
 
@@ -24,12 +24,7 @@ def load_taxonomy(file: str | Path) -> Taxonomy:
     Raises:
         SettingsError: the file is missing, not TOML, without categories, or gives one id or alias twice.
     """
-    try:
-        table = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"taxonomy.file: there is no file {file}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"taxonomy.file: {file} cannot be read as TOML: {error}") from error
+    table = read_toml(file, "taxonomy.file")
     rows = table.get("category")
     if not isinstance(rows, list) or not rows or set(table) != {"category"}:
         raise SettingsError(f"{file}: expected a list of [[category]] tables and nothing else, found {', '.join(table) or 'nothing'}")
