@@ -78,10 +78,13 @@ def test_prepare_does_not_split_a_number_sign_inside_a_link():
 @pytest.mark.parametrize(
     ("given", "language", "expected"),
     [
-        ("Sooooo gooood!!!! wow... ?!?!", "en", "soo good! wow. ?"),
-        ("GOOOOL ДААААА", "ru", "gool даа"),
-        ("สวยยยย 5555", "th", "สวยย 5555"),
+        ("Sooooo gooood!!!! wow... ?!?!", "en", "so good! wow. ?"),
+        ("GOOOOL ДААААА привееет", "ru", "gol да привет"),
+        ("สวยยยย 5555", "th", "สวย 5555"),
         ("ラーメーーン すごおおおい", "ja", "ラーメーーン すごおおい"),
+        ("ESSSSTOOO goriiiiilla voldeeemorrrrtttttt", "es", "esto gorilla voldemort"),
+        ("goooood hellllo Pizzzzza coooool2026", "en", "good hello pizza cool2026"),
+        ("哈哈哈哈 好好好吃", "zh", "哈哈 好好吃"),
         ("www AAA World War III Louis XVIII СССР XXXL", "en", "www aaa world war iii louis xviii ссср xxxl"),
         ("C++ 10,000 a-b 1000000", "en", "c++ 10,000 a-b 1000000"),
         ("안녕ㅋㅋㅋㅋㅋ", "ko", "안녕" + unicodedata.normalize("NFKC", "ㅋㅋ")),

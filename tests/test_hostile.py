@@ -5,9 +5,10 @@ import json
 import pytest
 
 from xlclass.backfill import backfill
+from xlclass.config import load_settings
 from xlclass.encoders import resolve_encoder
 from xlclass.lake.sources import read_catalogue
-from xlclass.schemas import EMBEDDINGS, REJECTED_VIDEOS, VIDEOS
+from xlclass.schemas import EMBEDDINGS, REJECTED_VIDEOS, VIDEOS, unpack_vectors
 
 ODD_TITLES = {
     "override": "\u202egnp.exe\u202c harmless",  # right-to-left override
@@ -51,8 +52,15 @@ LINES = [
     _line("twice", "of the future, so of no known time", updated_at="2999-01-01T00:00:00Z"),
     _line(None),
     _line("  "),
+    _line("vector", visual=[0.5, "-1e2", 3]),
+    *(_line(f"vector {i}", visual=wrong) for i, wrong in enumerate([[1, 2], [1, 2, 3, 4], [1, None, 3], [1, "x", 3], [1, "NaN", 3], [1, 1e9, 3], []])),
     b'{"video_id": "half", "title": "half a li',
 ]
+
+
+def _change_settings(run, old, new):
+    run.settings.file.write_text(run.settings.file.read_text().replace(old, new))
+    run.settings = load_settings(run.settings.file)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +69,7 @@ def filled(new_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
     run = new_run(folder)
     (folder / "catalogue.jsonl").write_bytes(b"".join(LINES))
+    _change_settings(run, "[source.columns]", 'visual_dim = 3\n[source.columns]\nvisual_vector = "visual"')
     backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), None)
     return run
 
@@ -81,9 +90,16 @@ def test_backfill_accounts_for_every_hostile_row(filled):
 def test_backfill_counts_every_rule_zeros_included(filled):
     assert {name: num for name, num in filled.rules.items() if not name.startswith("language_")} == {
         "unreadable_row": 1, "null_video_id": 2, "duplicate_video_id": 2,
-        "impossible_time": 3, "long_field": 2, "unknown_label": 1, "invalid_text": 2,
+        "impossible_time": 3, "long_field": 2, "unknown_label": 1, "invalid_text": 2, "wrong_vector": 7,
     }  # fmt: skip
     assert set(filled.rules) >= {"language_conflict", "language_unknown"}
+
+
+def test_a_visual_vector_of_the_right_length_reaches_the_embeddings(filled):
+    rows = {row["video_id"]: row["visual_vector"] for row in filled.lake.read(EMBEDDINGS).where("video_id LIKE 'vector%'").collect()}
+    assert unpack_vectors([rows.pop("vector")], 3).tolist() == [[0.5, -100.0, 3.0]]
+    assert rows
+    assert not any(rows.values())
 
 
 def test_rejected_rows_are_kept_as_they_were(filled):
@@ -100,11 +116,7 @@ def test_csv_with_rows_of_too_few_fields_is_read_and_accounted_for(new_run, tmp_
         'b,too few fields\n'
         'c,"right",x,"d",c,fr,music,2026-01-01\n', encoding="utf-8")  # fmt: skip
     run = new_run(tmp_path)
-    settings = run.settings.file.read_text().replace("catalogue.jsonl", "catalogue.csv")
-    run.settings.file.write_text(settings)
-    from xlclass.config import load_settings
-
-    run.settings = load_settings(run.settings.file)
+    _change_settings(run, "catalogue.jsonl", "catalogue.csv")
     backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), None)
     assert {row["video_id"]: row["title"] for row in run.lake.read(VIDEOS).collect()} == {"a": 'quoted "title", with\na newline', "c": "right"}
     assert [row["rule"] for row in run.lake.read(REJECTED_VIDEOS).collect()] == ["unreadable_row"]

@@ -13,12 +13,12 @@ from conftest import ROOT
 pytestmark = pytest.mark.slow
 
 
-def make(clone: Path, target: str, *prefix: str) -> subprocess.CompletedProcess:
-    """`make target` as in a new shell: nothing of this environment's is on the PATH."""
+def make(clone: Path, targets: list[str], *prefix: str) -> subprocess.CompletedProcess:
+    """`make` as in a new shell: nothing of this environment's is on the PATH."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK", "SPARK", "VIRTUAL_ENV", "MAKE", "MFLAGS", "PYTEST"))}
     kept["PATH"] = os.pathsep.join(entry for entry in os.environ["PATH"].split(os.pathsep) if ".venv" not in entry)
     kept["HOME"] = str(clone.parent)  # no encoder, no jar, nothing cached from before
-    return subprocess.run([*prefix, "make", target], cwd=clone, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1_800)
+    return subprocess.run([*prefix, "make", *targets], cwd=clone, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1_800)
 
 
 @pytest.fixture(scope="module")
@@ -34,26 +34,26 @@ def _table(printed: str) -> list[str]:
 
 
 def test_demo_of_a_fresh_clone_ends_with_the_table_and_again_without_a_network(clone):
-    first = make(clone, "demo")
+    first = make(clone, ["demo"])
     assert first.returncode == 0, first.stdout[-3000:]
     assert len(_table(first.stdout)) >= 24
     assert f"tables: {clone}/build/demo" in first.stdout
     offline = ["unshare", "--net", "--map-root-user", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     if subprocess.run([*offline, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody make a network namespace")
-    second = make(clone, "demo", *offline)
+    second = make(clone, ["demo"], *offline)
     assert second.returncode == 0, second.stdout[-3000:]
     assert _table(second.stdout) == _table(first.stdout)
     assert "installing" not in second.stdout
     shutil.rmtree(clone / "build")
-    afresh = make(clone, "demo", *offline)
+    afresh = make(clone, ["demo"], *offline)
     assert afresh.returncode == 0, afresh.stdout[-3000:]
     assert len(_table(afresh.stdout)) == len(_table(first.stdout))
 
 
 def test_make_alone_prints_help(clone):
-    done = make(clone, "help")
-    assert done.stdout == subprocess.run(["make"], cwd=clone, capture_output=True, text=True, check=True).stdout
+    done = make(clone, ["help"])
+    assert done.stdout == make(clone, []).stdout
     assert {line.split()[0] for line in done.stdout.splitlines()} >= {"demo", "test", "test-slow", "test-fast", "check", "format", "bench", "dist", "clean"}
 
 

@@ -31,6 +31,7 @@ from xlclass.schemas import CHANNELS, EMBEDDINGS, PREDICTIONS, REJECTED_VIDEOS, 
 
 log = logging.getLogger(__name__)
 _SOURCE_COLUMNS = ("title", "tags", "description", "channel_id", "language", "countries", "labels", "updated_at", "channel_tags", "channel_language")
+_CARRIED = ("language", "text_source", "text_quality", "visual_vector")  # what a row of embeddings has of its video beside the key
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,9 @@ def _sorted_rows(run: Run, chain: _Chain, mine: Column) -> DataFrame:
         .otherwise("changed")
     )
     return (
-        with_rules(chain.catalogue.rows.where(mine), list(chain.taxonomy.aliases), run.started_at)
+        with_rules(chain.catalogue.rows.where(mine), list(chain.taxonomy.aliases), run.settings.source.visual_dim, run.started_at)
         .join(profiles, "channel_id", how="left")
-        .withColumn("input_digest", F.xxhash64(F.lit(made_by), source))
+        .withColumn("input_digest", F.xxhash64(F.lit(made_by), source, "visual_vector"))
         .join(known, "video_id", how="left")
         .withColumn("is_new", F.col("known_digest").isNull())
         .withColumn("state", state)
@@ -162,10 +163,10 @@ def _encode_chunk(run: Run, encoder: EncoderSpec, mine: Column) -> None:
     """Encodes the chunk's videos whose encode_key is new; where only language or fields changed, the vector is kept."""
     with run.step("encode") as step:
         videos = run.lake.read(VIDEOS).where(mine).withColumn("key", encode_key(encoder.encoder_id))
-        known = run.lake.read(EMBEDDINGS).where(mine).select("video_id", F.struct("encode_key", "language", "text_source", "text_quality").alias("known"))
+        known = run.lake.read(EMBEDDINGS).where(mine).select("video_id", F.struct("encode_key", *_CARRIED).alias("known"))
         joined = videos.join(known, "video_id", how="left").withColumn("is_new", F.col("known").isNull())
         same_key = F.col("known.encode_key").eqNullSafe(F.col("key"))
-        same_rest = F.struct("known.language", "known.text_source", "known.text_quality").eqNullSafe(F.struct("language", "text_source", "text_quality"))
+        same_rest = F.struct(*(f"known.{name}" for name in _CARRIED)).eqNullSafe(F.struct(*_CARRIED))
         stale = joined.where(F.col("is_new") | ~same_key)
         num_new, num_changed = _pending(stale)
         threads = int(run.lake.spark.conf.get("spark.task.cpus", "1"))
@@ -174,7 +175,7 @@ def _encode_chunk(run: Run, encoder: EncoderSpec, mine: Column) -> None:
         moved = joined.where(~F.col("is_new") & same_key & ~same_rest)
         num_moved = moved.count()
         if num_moved:
-            vectors = run.lake.read(EMBEDDINGS).select("video_id", "visual_vector", "vector")
+            vectors = run.lake.read(EMBEDDINGS).select("video_id", "vector")
             columns = [F.col("key").alias("encode_key") if name == "encode_key" else F.col(name) for name in EMBEDDINGS.names]
             run.lake.upsert(EMBEDDINGS, moved, 0, num_moved, lambda part: part.join(vectors, "video_id", how="inner").select(*columns))
         step.num_rows += num_new + num_changed

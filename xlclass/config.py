@@ -48,6 +48,7 @@ class Columns:
     countries: str = ""
     labels: str = ""
     updated_at: str = ""
+    visual_vector: str = ""  # a list of numbers, or text of numbers with the delimiter between them
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class SourceSettings:
     path: str
     format: str = _one_of("auto", "delta", "parquet", "json", "csv", "table")
     delimiter: str = "|"  # between the tags, labels or countries of a text column
+    visual_dim: int = _in(0, 65_536, 0)  # numbers in a visual vector; needed where there is a column of them
     columns: Columns = Columns()
 
 
@@ -184,6 +186,8 @@ def load_settings(file: str | Path) -> Settings:
     _check_training_languages(settings.training.languages, path)
     if not (settings.source.columns.video_id and settings.source.columns.title):
         raise SettingsError(f"{path}: source.columns: video_id and title must each name a column")
+    if settings.source.columns.visual_vector and not settings.source.visual_dim:
+        raise SettingsError(f"{path}: source.visual_dim is missing: say how many numbers a vector in {settings.source.columns.visual_vector} has")
     return settings
 
 

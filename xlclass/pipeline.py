@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -15,7 +16,7 @@ from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import cap_threads, embed_udf
 from xlclass.model.bundle import ModelVersion
 from xlclass.quality.splits import TEST, TRAIN, Split, group_column
-from xlclass.schemas import PART_TEXT, unpack_vectors
+from xlclass.schemas import PART_TEXT, pack_vectors, unpack_vectors
 
 _PREPARED = {
     "text": "string",
@@ -26,8 +27,9 @@ _PREPARED = {
     "locale": "string",
     "language_source": "string",
     "language_confidence": "float",
+    "visual_vector": "binary",
 }
-_INPUTS = ("title", "tags", "description", "channel_tags", "language", "channel_language")
+_INPUTS = ("title", "tags", "description", "channel_tags", "language", "channel_language", "visual_vector")
 _DECISION = "top int, confidences array<float>, passed array<boolean>"
 
 
@@ -51,16 +53,20 @@ def prepare_videos(rows: DataFrame, preparation: Preparation, taxonomy: Taxonomy
 
 def _prepare_udf(preparation: Preparation) -> Any:
     @F.pandas_udf(", ".join(f"{name} {kind}" for name, kind in _PREPARED.items()))
-    def prepare_rows(batches: Iterator[tuple[pd.Series, pd.Series, pd.Series, pd.Series, pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
-        for title, tags, description, channel_tags, declared, channel_language in batches:
+    def prepare_rows(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
+        for title, tags, description, channel_tags, declared, channel_language, visual in batches:
             decisions = decide_all(title, tags, description, declared, channel_language)
             rows = [
-                (*preparation.prepare(a, b, c, d, decision.language), _declared(code), *decision)
-                for a, b, c, d, code, decision in zip(title, tags, description, channel_tags, declared, decisions, strict=True)
+                (*preparation.prepare(a, b, c, d, decision.language), _declared(code), *decision, _packed(vector))
+                for a, b, c, d, code, decision, vector in zip(title, tags, description, channel_tags, declared, decisions, visual, strict=True)
             ]
             yield pd.DataFrame(rows, columns=list(_PREPARED))
 
     return prepare_rows.asNondeterministic()
+
+
+def _packed(vector: np.ndarray | None) -> bytes | None:
+    return None if vector is None else pack_vectors(vector[None])[0]
 
 
 def _declared(code: str | None) -> str | None:
@@ -90,7 +96,7 @@ def encode_videos(videos: DataFrame, spec: EncoderSpec, settings: EncoderSetting
         "language",
         "text_source",
         "text_quality",
-        F.lit(None).cast("binary").alias("visual_vector"),
+        "visual_vector",
         embed("text").alias("vector"),
     )
 

@@ -100,6 +100,7 @@ VIDEOS = _table("videos", "one row per video: what was prepared of it", "video_i
     ("labels", "array<string>!", "categories of the taxonomy that a person assigned; empty when none"),
     ("updated_at", "timestamp", "when the source last changed the video, as it says"),
     ("input_digest", "bigint!", "digest of the source row and of what prepared it: an equal one is not prepared again"),
+    ("visual_vector", "binary", "the source's visual vector, float16 little-endian; null when there is none of the right length"),
 ], _QUALITIES | _known("language_source", "declared detected channel unknown") | _shares("language_confidence"), "language channel_id")
 
 CHANNELS = _table("channels", "one row per channel: its profile, rebuilt on request", "channel_id", [

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from xlclass.catalog.cleaning import MARKS, compatible, shortened, spaced
+from xlclass.catalog.cleaning import MARKS, compatible, spaced
+from xlclass.catalog.repeats import shortened
 from xlclass.catalog.words import folded
 from xlclass.config import read_toml
 from xlclass.errors import SettingsError
@@ -56,7 +57,7 @@ def _check_stable(language: str, table: Mapping[str, str], file: str | Path) -> 
 
 def _plain(text: str, language: str) -> str:
     """`text` as the steps before the abbreviations leave it."""
-    return spaced(shortened(compatible(folded(compatible(text), language))))
+    return spaced(shortened(compatible(folded(compatible(text), language)), language))
 
 
 def written_out(text: str, table: Mapping[str, str]) -> str:

@@ -36,10 +36,11 @@ _ENTITY_DIGITS = 12  # longer numbers are no character, and Python refuses to re
 
 _URL = re.compile(r"(?:\w{0,20}://|www\.)[!-~]+", re.IGNORECASE)
 # Bare domains only with a path: agar.io and chess.com say what a video is about, bit.ly/x does not.
-_TOP_LEVEL = (  # none may end in a doubled letter that could come of a shortened run: app and gg match their own runs
-    r"\.(?:app+|be|biz|br|ca|club|co|com|de|es|eu|fm|fr|gg+|gl|gle|id|in|info|io|it|jp|kr|link|live|ly|me|net|nl|online|org|page|pl|pt|ru|shop|site|store"
-    r"|to|tr|tv|uk|us|vn|xyz)/"
+_ENDINGS = (
+    "app be biz br ca club co com de es eu fm fr gg gl gle id in info io it jp kr link live ly me net nl online org page pl pt ru shop site store to tr tv uk"
+    " us vn xyz"
 )
+_TOP_LEVEL = rf"\.(?:{'|'.join('+'.join(ending) + '+' for ending in _ENDINGS.split())})/"  # .commm/ is as much one as .com/, which is made of it later
 _PATH = re.compile(_TOP_LEVEL, re.IGNORECASE)
 _BARE_URL = re.compile(rf"[\w{MARKS}.-]{{0,80}}" + _TOP_LEVEL + "[!-~]*", re.IGNORECASE)
 _EMAIL = re.compile(rf"[\w{MARKS}.+-]{{0,64}}@[\w-]{{1,64}}\.[\w.-]+")
@@ -51,16 +52,6 @@ _PHONE = re.compile(  # with +; with a leading 0; as 3-3-4; in one piece
 )
 _PHONE_DIGITS = 9  # fewer are dates, years, scores and round numbers
 
-_REPEATED = re.compile(r"(.)\1\1")  # whatever it is: three times faster than asking whether it is a letter
-_ROMAN = r"m{0,3}(?:cm|cd|d?c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
-_LETTER_RUN = re.compile(  # three of one letter as a whole word (AAA, www, III, TTT), numerals, sizes and the USSR are meant
-    rf"(?i:(?<!\w)(?:([^\W\d_])\1\1|(?=[ivxlcdm]){_ROMAN}|vııı|xııı|x{{3,5}}l|ссср)(?!\w))|([^\W\d_])\2\2+"
-)
-_PUNCTUATION = (  # ASCII without +, of which C++ has two; Latin, Arabic, Indic, general, CJK
-    "!-*,-/:-@\\[-`{-~\u00a1-\u00a7\u00ab\u00b0\u00b6\u00b7\u00bb\u00bf\u060c\u061b\u061f\u066a-\u066d\u06d4\u0964\u0965\u2010-\u2027\u2030-\u205e"
-    "\u3001-\u3003\u3008-\u3020"
-)
-_PUNCTUATION_RUN = re.compile(rf"([{_PUNCTUATION}])(?:(?<=[!?])[!?]|\1)+")
 _STACKED = re.compile("([\u0300-\u036f]{2})[\u0300-\u036f]+")
 
 _IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -167,21 +158,6 @@ def without_phones(text: str) -> str:
 
 def _not_phone(match: re.Match[str]) -> str:
     return " " if sum(map(str.isdigit, match[0])) >= _PHONE_DIGITS else match[0]
-
-
-def shortened(text: str) -> str:
-    """`text` with runs of a letter cut to two and runs of punctuation to one; words that mean their three letters stay.
-
-    >>> shortened("sooooo gooood!!!! Louis XIII, AAA... ?!?! 555")
-    'soo good! Louis XIII, AAA. ? 555'
-    """
-    if _REPEATED.search(text):
-        text = _LETTER_RUN.sub(_two_letters, text)
-    return _PUNCTUATION_RUN.sub(r"\1", text)
-
-
-def _two_letters(match: re.Match[str]) -> str:
-    return match[2] * 2 if match[2] else match[0]
 
 
 def spaced(text: str) -> str:

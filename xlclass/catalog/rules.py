@@ -12,15 +12,16 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 REJECTING = ("unreadable_row", "null_video_id", "duplicate_video_id")
-WARNING = ("impossible_time", "long_field", "unknown_label", "invalid_text")
+WARNING = ("impossible_time", "long_field", "unknown_label", "invalid_text", "wrong_vector")
 COUNTED_LATER = ("language_conflict", "language_unknown")  # seen only once the language is decided
 
 MOST_CHARACTERS = 100_000  # of a title or description; what is beyond is cut
 MOST_TAGS = 5_000
+_MOST_FLOAT16 = 65_504.0
 _FIRST_VIDEO = datetime(2005, 1, 1, tzinfo=UTC)  # before it no platform had videos
 
 
-def with_rules(rows: DataFrame, known_labels: list[str], now: datetime) -> DataFrame:
+def with_rules(rows: DataFrame, known_labels: list[str], visual_dim: int, now: datetime) -> DataFrame:
     """`rows` with `rule`, the rejecting rule that the row breaks or null, and `warnings`, the warning rules that it meets.
 
     Of several rows of one video the one with the newest possible `updated_at` is used; without times, one and always the
@@ -35,9 +36,9 @@ def with_rules(rows: DataFrame, known_labels: list[str], now: datetime) -> DataF
         "duplicate_video_id": F.row_number().over(newest_first) > 1,
     }
     rule = F.coalesce(*(F.when(broken[name], F.lit(name)) for name in REJECTING))
-    met = _warnings(known_labels, now)
+    met = _warnings(known_labels, visual_dim, now)
     warnings = F.array_compact(F.array(*(F.when(met[name], F.lit(name)) for name in WARNING)))
-    return _mended(rows.withColumn("rule", rule).withColumn("warnings", F.when(F.col("rule").isNull(), warnings)), now)
+    return _mended(rows.withColumn("rule", rule).withColumn("warnings", F.when(F.col("rule").isNull(), warnings)), visual_dim, now)
 
 
 def rule_counts() -> list[Column]:
@@ -46,7 +47,7 @@ def rule_counts() -> list[Column]:
     return rejected + [F.count_if(F.array_contains("warnings", name)).alias(name) for name in WARNING]
 
 
-def _warnings(known_labels: list[str], now: datetime) -> dict[str, Column]:
+def _warnings(known_labels: list[str], visual_dim: int, now: datetime) -> dict[str, Column]:
     """Which rows meet a warning rule; null counts as no."""
     unknown = F.filter("labels", lambda label: ~F.trim(label).isin(known_labels))
     long = [F.length("title") > MOST_CHARACTERS, F.length("description") > MOST_CHARACTERS, F.size("tags") > MOST_TAGS]
@@ -55,6 +56,7 @@ def _warnings(known_labels: list[str], now: datetime) -> dict[str, Column]:
         "long_field": F.greatest(*(F.coalesce(condition, F.lit(False)) for condition in long)),
         "unknown_label": F.size(unknown) > 0,
         "invalid_text": F.col("invalid_text"),
+        "wrong_vector": ~_fit_vector(visual_dim),
     }
     return {name: F.coalesce(condition, F.lit(False)) for name, condition in met.items()}
 
@@ -63,13 +65,19 @@ def _possible(now: datetime) -> Column:
     return F.col("updated_at").between(F.lit(_FIRST_VIDEO), F.lit(now + timedelta(days=1)))
 
 
-def _mended(rows: DataFrame, now: datetime) -> DataFrame:
-    """The rows with long fields cut and impossible times dropped."""
+def _fit_vector(dim: int) -> Column:
+    """Whether the visual vector has `dim` numbers that a float16 can hold; null where there is none."""
+    return (F.size("visual_vector") == dim) & F.forall("visual_vector", lambda x: F.coalesce(F.abs(x) <= _MOST_FLOAT16, F.lit(False)))
+
+
+def _mended(rows: DataFrame, visual_dim: int, now: datetime) -> DataFrame:
+    """The rows with long fields cut, impossible times and unfit vectors dropped."""
     return rows.withColumns(
         {
             "title": F.substring("title", 1, MOST_CHARACTERS),
             "description": F.substring("description", 1, MOST_CHARACTERS),
             "tags": F.slice("tags", 1, MOST_TAGS),
             "updated_at": F.when(_possible(now), F.col("updated_at")),
+            "visual_vector": F.when(_fit_vector(visual_dim), F.col("visual_vector")),
         }
     )

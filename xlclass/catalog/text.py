@@ -29,7 +29,6 @@ from xlclass.catalog.cleaning import (
     has_entity,
     num_letters,
     repaired,
-    shortened,
     spaced,
     unescaped,
     visible,
@@ -37,13 +36,14 @@ from xlclass.catalog.cleaning import (
     without_phones,
 )
 from xlclass.catalog.hashtags import hashtags_split, split_word
+from xlclass.catalog.repeats import shortened
 from xlclass.catalog.words import folded
 from xlclass.config import TextSettings
 from xlclass.errors import SettingsError
 
 STEPS = ("invisible", "compatibility", "entities", "boilerplate", "emoji", "contacts", "hashtags", "tags", "case", "repeats", "abbreviations", "duplicates")
 
-_RECIPE = 2  # raise when `prepare` changes its answers
+_RECIPE = 3  # raise when `prepare` changes its answers
 _READ_AHEAD = 4  # a field is read to this many times the cap; what lies beyond cannot matter once it is cleaned, and may be 10 MB
 _NESTED = 4  # times that a text is taken to be escaped
 _MOST_TAGS = 500
@@ -168,7 +168,7 @@ class Preparation:
         if "case" in on:
             text = composed(folded(text, language))
         if "repeats" in on:
-            text = shortened(text)
+            text = shortened(text, language)
         if "abbreviations" in on and self.abbreviations:
             text = written_out(text, self._tables.get(language, self._tables[ANY]))
         return spaced(text)

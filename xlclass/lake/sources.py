@@ -17,8 +17,9 @@ from pyspark.sql import types as T
 from xlclass.config import Settings
 from xlclass.errors import SourceError
 
-_LISTS = ("tags", "countries", "labels")
+_LISTS = ("tags", "countries", "labels", "visual_vector")
 _FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
+_KINDS = {"updated_at": "timestamp", "visual_vector": "array<float>"}
 _CORRUPT = "_corrupt_record"  # where Spark keeps a row that it cannot parse
 _LINE = "_line"  # a row of JSON lines as it stands in the file
 _CSV = {"header": "true", "multiLine": "true", "quote": '"', "escape": '"', "columnNameOfCorruptRecord": _CORRUPT}
@@ -34,9 +35,10 @@ class Catalogue:
     """The source's rows, a name for people, and a version that changes when the rows may have.
 
     Columns of `rows`: video_id, title, description, channel_id, language string; tags, countries, labels array<string>;
-    updated_at timestamp; row string (the source's row as JSON); row_digest string (sha256 of it); and for the rules unreadable
-    (the row could not be parsed), has_time (it says something for updated_at), invalid_text (it has bytes that are no UTF-8,
-    replaced here) boolean. What the source lacks is null.
+    visual_vector array<float>, with null for what is no number; updated_at timestamp; row string (the source's row as
+    JSON); row_digest string (its sha256); and for the rules unreadable (the row could not be parsed), has_time (it says
+    something for updated_at), invalid_text (it has bytes that are no UTF-8, replaced here) boolean. What the source lacks
+    is null.
     """
 
     rows: DataFrame
@@ -157,14 +159,14 @@ def _found(raw: DataFrame, source: str, name: str, settings: Settings) -> tuple[
     kind = selected.schema[0].dataType
     is_list = isinstance(kind, T.ArrayType)
     if isinstance(kind, T.MapType | T.StructType | T.BinaryType | T.BooleanType) or (is_list and name not in _LISTS):
-        expected = "text or a list of texts" if name in _LISTS else "text or a number"
+        expected = ("a list of numbers" if name == "visual_vector" else "text or a list of texts") if name in _LISTS else "text or a number"
         raise SourceError(f"{settings.file}: source.columns.{name}: the column {source} is {kind.simpleString()}; expected {expected}")
     return (F.col(source) if source not in raw.columns else F.col(f"`{source}`")), kind
 
 
 def _typed(name: str, found: tuple[Column, T.DataType] | None, delimiter: str) -> Column:
     """A source column as the type that the chain works with; what cannot be cast becomes null."""
-    kind = "array<string>" if name in _LISTS else "timestamp" if name == "updated_at" else "string"
+    kind = _KINDS.get(name, "array<string>" if name in _LISTS else "string")
     if found is None:
         return F.lit(None).cast(kind)
     column, source = found
@@ -175,5 +177,7 @@ def _typed(name: str, found: tuple[Column, T.DataType] | None, delimiter: str) -
         return F.nullif(F.trim(text), F.lit("")) if name.endswith("_id") else text  # no channel is not one channel
     is_list = isinstance(source, T.ArrayType)
     parts = column.cast("array<string>") if is_list else F.split(column.cast("string"), "\\Q" + delimiter + "\\E")
+    if name == "visual_vector":
+        return F.transform(parts, lambda part: part.try_cast("float"))
     trimmed = F.transform(parts, lambda part: F.trim(F.make_valid_utf8(part)))
     return F.filter(trimmed, lambda part: part != "")  # null and empty ones say nothing
