@@ -14,7 +14,7 @@ def test_written_out_looks_at_whole_words_only():
     french = table_of(ABBREVIATIONS, "fr")
     assert written_out("rdv svp, c'est bcp (pk?)", french) == "rendez-vous s'il vous plaît, c'est beaucoup (pourquoi?)"
     assert written_out("svpx bi-svp svp\u0301", french) == "svpx bi-svp svp\u0301"
-    assert written_out("a ft. b vs c", table_of(ABBREVIATIONS, "no such language")) == "a featuring. b versus c"
+    assert written_out("a ft. b pvp c", table_of(ABBREVIATIONS, "no such language")) == "a featuring. b player versus player c"
 
 
 @pytest.mark.parametrize(
