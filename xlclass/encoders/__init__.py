@@ -1,7 +1,5 @@
 """Text to vector: every encoder behind one contract."""
 
-from pathlib import Path
-
 from xlclass.config import Settings
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import EncoderError
@@ -13,14 +11,19 @@ def resolve_encoder(settings: Settings) -> EncoderSpec:
     Raises:
         EncoderError: it is missing, damaged, or not of the contract.
     """
+    from xlclass.encoders.shipping import ARCHIVE, as_shipped, located
+
     wanted = settings.encoder
     if wanted.model == "embedded":
         from xlclass.encoders.embedded import embedded_encoder
 
-        return embedded_encoder(Path(settings.resolve(wanted.cache)))
+        cache = settings.resolve(wanted.cache)
+        return as_shipped(embedded_encoder(located(cache), build=not cache.startswith(ARCHIVE)), cache)
     from xlclass.encoders.saved_model import saved_model_encoder
 
     try:
-        return saved_model_encoder(settings.resolve(wanted.model), wanted.languages)
+        model = settings.resolve(wanted.model)
+        shipped = model.startswith(ARCHIVE)
+        return as_shipped(saved_model_encoder(str(located(model)) if shipped else model, wanted.languages), model)
     except EncoderError as error:
         raise EncoderError(f"{settings.file}: {error}") from error

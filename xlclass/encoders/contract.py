@@ -29,8 +29,9 @@ class Encoder(Protocol):
 class EncoderSpec:
     """All that a worker needs to load an encoder: small, picklable, the same on every machine.
 
-    `path` is a local SavedModel; `digest` is the sha256 of its files (see `folder_digest`), checked before it is loaded;
-    `languages` are those that the encoder was trained on, empty where that is not known.
+    `path` is a SavedModel's folder, or its place in a shipped archive (see `shipping.located`); `digest` is the sha256 of
+    its files (see `folder_digest`), checked before it is loaded; `languages` are those that the encoder was trained on, empty where
+    that is not known.
     """
 
     path: str

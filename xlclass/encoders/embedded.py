@@ -38,17 +38,20 @@ _WIDTH = 256  # of a branch
 _BOS, _EOS, _UNK = 1, 2, 0
 
 
-def embedded_encoder(cache: Path, precision: str = "float32") -> EncoderSpec:
+def embedded_encoder(cache: Path, precision: str = "float32", build: bool = True) -> EncoderSpec:
     """The specification of the embedded MUSE, whose SavedModel is built under `cache` where it is not there yet.
 
     Several processes may call this at once: each builds in a folder of its own and the first to rename wins.
 
     Raises:
-        EncoderError: the package is not installed, one of its files has another digest, or the cached model is damaged.
+        EncoderError: the package is not installed, one of its files has another digest, or the cached model is damaged,
+            or missing and not to be built.
     """
     files = _resources()
     encoder_id = _encoder_id(precision)
     folder = cache / f"muse-{encoder_id[:16]}"
+    if not folder.exists() and not build:
+        raise EncoderError(f"encoder.cache: the archive that was shipped holds no {folder.name}: pack it anew with `make dist`")
     if not folder.exists():
         _build(files, folder)
     model, record = folder / "model", folder / "model.sha256"

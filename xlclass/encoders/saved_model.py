@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xlclass.encoders.contract import EncoderSpec, folder_digest
+from xlclass.encoders.shipping import located
 from xlclass.errors import EncoderError
 from xlclass.quiet import tensorflow_starting
 
@@ -52,12 +53,11 @@ def load_encoder(spec: EncoderSpec) -> SavedModelEncoder:
     Raises:
         EncoderError: the files at `spec.path` are missing or have another digest.
     """
-    found = folder_digest(Path(spec.path)) if Path(spec.path).is_dir() else "no folder"
+    folder = located(spec.path)
+    found = folder_digest(folder) if folder.is_dir() else "no folder"
     if found != spec.digest:
-        raise EncoderError(
-            f"the encoder at {spec.path} has digest {found[:12]}, expected {spec.digest[:12]}: the files differ from the driver's, copy them anew"
-        )
-    return SavedModelEncoder(_load(spec.path), spec)
+        raise EncoderError(f"the encoder at {folder} has digest {found[:12]}, expected {spec.digest[:12]}: the files differ from the driver's, copy them anew")
+    return SavedModelEncoder(_load(str(folder)), spec)
 
 
 def _load(path: str) -> Any:

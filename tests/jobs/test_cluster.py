@@ -1,0 +1,163 @@
+"""The main job on a real standalone cluster of two workers, with package and encoder shipped by spark-submit. Minutes: `make test-slow`."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import deltalake
+import pytest
+from conftest import ROOT
+from standalone import Standalone, clean_environment, members
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
+SETTINGS = {  # what conf/cluster.toml says -> what holds for the demo
+    "/mnt/catalogue/videos": "{shared}/videos.jsonl",
+    "/mnt/xlclass/lake": "{shared}/lake",
+    'countries = "countries"': 'countries = "country"',
+    "[encoder]": "[taxonomy]\nmin_training_videos = 10\n\n[encoder]",
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A master and two workers, ended with all that they started."""
+    standalone = Standalone(tmp_path_factory.mktemp("cluster") / "nodes")
+    try:
+        standalone.start_worker()
+        standalone.start_worker()
+        yield standalone
+    finally:
+        standalone.stop()
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory):
+    """What `make package` makes of this checkout; what `make setup` did is not looked at again."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = ["make", "-o", f"{sys.prefix}/.ready", f"VENV={sys.prefix}", f"DIST={folder}", "package"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory):
+    """A Python with all packages of this one but xlclass: a path file is not followed into the editable checkout."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    (site / "packages.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    python = folder / "bin" / "python"
+    assert subprocess.run([python, "-I", "-c", "import tensorflow_text"], cwd=folder, check=False, capture_output=True).returncode == 0
+    assert b"No module named 'xlclass'" in subprocess.run([python, "-I", "-c", "import xlclass"], cwd=folder, check=False, capture_output=True).stderr
+    return python
+
+
+def shared_folder(folder: Path) -> Path:
+    """What all nodes see under one path: the catalogue and the copied settings; the lake will lie there too."""
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    shutil.copytree(
+        ROOT / "xlclass" / "catalog" / "demo", folder / "videos.jsonl", ignore=lambda _, names: [name for name in names if not name.endswith(".jsonl")]
+    )
+    settings = folder / "conf" / "cluster.toml"
+    text = settings.read_text(encoding="utf-8")
+    for said, meant in SETTINGS.items():
+        assert said in text
+        text = text.replace(said, meant.format(shared=folder))
+    settings.write_text(text, encoding="utf-8")
+    return folder
+
+
+def submit(cluster, dist, python, shared, here, *options) -> subprocess.CompletedProcess:
+    """The main job, submitted from the empty folder `here` with a home where nothing is cached; settings of a small cluster's size."""
+    package, encoder = next(dist.glob("xlclass-*.zip")), next(dist.glob("muse-*.tar.gz"))
+    settings = {
+        "spark.pyspark.python": python,
+        "spark.pyspark.driver.python": python,
+        "spark.executor.cores": 1,
+        "spark.executor.memory": "1g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.sql.shuffle.partitions": 2,
+        "spark.databricks.delta.snapshotPartitions": 2,
+    }
+    command = ["spark-submit", "--master", cluster.master_url, "--properties-file", str(ROOT / "conf" / "spark-defaults-cluster.conf")]
+    command += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
+    command += ["--py-files", str(package), "--archives", f"{encoder}#muse", *options, str(ROOT / "jobs" / "pipeline.py")]
+    command += ["--conf", str(shared / "conf" / "cluster.toml")]
+    environment = clean_environment(cluster.folder / "home", shared / "conf")
+    return subprocess.run(command, cwd=here, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1_800)
+
+
+def encoding_executors(events: Path) -> set[str]:
+    """Executors that ran a Python task of a query with the UDF `embed`, by Spark's event log."""
+    queries, stages, executors = set(), set(), set()
+    for line in next(events.iterdir()).read_text(encoding="utf-8").splitlines():
+        event = json.loads(line)
+        kind = event["Event"].rpartition(".")[2]
+        if "embed(" in event.get("physicalPlanDescription", ""):
+            queries.add(str(event["executionId"]))
+        elif kind == "SparkListenerJobStart" and event["Properties"].get("spark.sql.execution.id") in queries:
+            stages.update(event["Stage IDs"])
+        elif kind == "SparkListenerTaskEnd" and event["Stage ID"] in stages:
+            measured = {measure.get("Name") for measure in event["Task Info"]["Accumulables"]}
+            executors.update({event["Task Info"]["Executor ID"]} if "data sent to Python workers" in measured else ())
+    return executors
+
+
+@pytest.fixture(scope="module")
+def done(cluster, dist, bare_python, tmp_path_factory):
+    """The folder of a run of the main job, and what it printed."""
+    folder = tmp_path_factory.mktemp("run")
+    for name in ("shared", "empty", "events"):
+        (folder / name).mkdir()
+    logged = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": (folder / "events").as_uri(), "spark.eventLog.compress": "false"}
+    logged["spark.eventLog.rolling.enabled"] = "false"
+    options = [word for name, value in logged.items() for word in ("--conf", f"{name}={value}")]
+    ran = submit(cluster, dist, bare_python, shared_folder(folder / "shared"), folder / "empty", *options)
+    assert ran.returncode == 0, ran.stdout[-4000:]
+    return folder, ran.stdout
+
+
+def test_pipeline_on_a_cluster_prints_the_table_of_languages_and_writes_the_lake(done):
+    folder, printed = done
+    assert len([line for line in printed.splitlines() if re.search(r" \d\.\d{3} ", line)]) >= 24
+    predictions = deltalake.DeltaTable(str(folder / "shared" / "lake" / "predictions")).to_pandas()
+    assert len(predictions) == 1_512
+    assert set(predictions.status) == {"ok"}
+
+
+def test_pipeline_on_a_cluster_encodes_on_both_workers(done):
+    folder, _ = done
+    assert encoding_executors(folder / "events") == {"0", "1"}
+
+
+def test_pipeline_on_a_cluster_takes_the_encoder_that_was_shipped(done, cluster, dist):
+    """Each executor unpacked it, nothing was built, and its vectors carry the embedded encoder's own id."""
+    folder, _ = done
+    packed = next(dist.glob("muse-*.tar.gz"))
+    for number in range(2):
+        records = list(cluster.work(number).glob("app-*/*/muse/muse-*/model.sha256"))
+        assert [record.read_text()[:16] for record in records] == [packed.name.split("-")[1][:16]]
+    assert not (cluster.folder / "home" / ".cache" / "xlclass").exists()
+    encoders = {key["encoder_id"] for key in deltalake.DeltaTable(str(folder / "shared" / "lake" / "embeddings")).to_pandas().encode_key}
+    assert [f"muse-{encoder[:16]}" for encoder in encoders] == [record.parent.name for record in records]
+
+
+def test_kill_worker_ends_its_executors_and_stop_leaves_nothing_behind(tmp_path):
+    nodes = Standalone(tmp_path / "nodes", worker_memory="1g")
+    try:
+        number = nodes.start_worker()
+        sessions = [nodes.workers[number].pid, nodes._master.pid]
+        assert members(sessions[0], "deploy.worker.Worker")
+        nodes.kill_worker(number)
+        assert not members(sessions[0])
+        assert nodes.start_worker() == 1
+    finally:
+        nodes.stop()
+    assert not any(members(process.pid) for process in [*nodes.workers, nodes._master])
