@@ -8,6 +8,7 @@ export PYSPARK_PYTHON := $(BIN)/python
 unexport SPARK_HOME
 DIST ?= dist
 CONF ?= conf/cluster.toml
+ENVIRONMENT = $(DIST)/environment-$(shell sha256sum constraints.txt | cut -c -16).tar.gz
 
 .PHONY: help setup demo test test-fast test-slow check format bench dist package environment clean
 
@@ -52,25 +53,26 @@ bench: $(READY)  ## measure every promise; reports in build/bench
 	@status=0; for bench in tests/bench/*.py; do python $$bench || status=1; done; exit $$status
 
 dist: package environment  ## what a cluster needs, in dist/: the package, the encoder, the executors' environment
+	@ls -sh $(DIST)
 
 package: $(READY)  ## the wheel, the same for --py-files, and the encoder of CONF as an archive named by its digest
 	@rm -rf build/lib build/bdist.*
 	@pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(DIST) .
 	@for wheel in $(DIST)/xlclass-*.whl; do cp "$$wheel" "$${wheel%-py3-none-any.whl}.zip"; done
 	@python -m xlclass.encoders.shipping $(CONF) $(DIST)
-	@ls -sh $(DIST)
+
+environment: $(ENVIRONMENT)  ## the packages of constraints.txt without xlclass, to be unpacked on every node: minutes, once
 
 # A plain venv and tar: a venv starts from any folder through its bin/python, and TensorFlow's libraries find each other by relative paths.
-# venv-pack's last release is of 2018; PEX unpacks gigabytes again at each worker's first start. Spark brings its own jars.
-environment: $(READY)  ## the packages of constraints.txt without xlclass, to be unpacked on every node: minutes
+# venv-pack's last release is of 2018; a PEX file unpacks its gigabytes itself, at a worker's first start. Jars are Spark's own.
+$(ENVIRONMENT): | $(READY)
 	@rm -rf build/environment
 	@$(PYTHON) -m venv --without-pip build/environment
 	@pip --python build/environment/bin/python install --quiet --constraint constraints.txt .
 	@pip --python build/environment/bin/python uninstall --quiet --yes xlclass
 	@mkdir -p $(DIST)
-	@archive=$(DIST)/environment-$$(sha256sum constraints.txt | cut -c -16).tar.gz; \
-	tar -C build/environment --exclude=./lib64 --exclude=pyspark/jars --exclude=tensorflow/include -I 'gzip -1' -cf $$archive.draft . && mv $$archive.draft $$archive
-	@ls -sh $(DIST)
+	@tar -C build/environment --exclude=pyspark/jars --exclude=tensorflow/include -I 'gzip -1' -cf $@.draft . && mv $@.draft $@
+	@rm -rf build/environment
 
 clean:  ## remove what was built, but not .venv
 	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache spark-warehouse
