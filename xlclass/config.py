@@ -89,7 +89,7 @@ class TextSettings:
     description: str = _one_of("always", "when_short")  # whether the description is part of every text
     emoji: str = _one_of("names", "drop")
     abbreviations: str = ""  # file of the tables; "" for none
-    skip: tuple[str, ...] = ()  # steps switched off, of `xlclass.catalog.text.STEPS`
+    skip: tuple[str, ...] = ("case",)  # steps switched off, of `xlclass.catalog.text.STEPS`; MUSE reads cased text better (tests/bench/text_quality.py)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,10 @@ class TrainingSettings:
 class BackfillSettings:
     """How a run is cut."""
 
-    chunk_videos: int = _in(1, 100_000_000, 50_000)
+    chunk_videos: int = _in(1, 100_000_000, 200_000)  # videos whose work is lost at most when a run is killed
+    lease_seconds: int = _in(4, 3_600, 60)  # after which a killed run on another machine no longer holds the lake
+    no_worker_seconds: int = _in(1, 86_400, 300)  # without any executor, after which a run gives up
+    most_deleted: float = _in(0.0, 1.0, 0.05)  # share of the videos that a run deletes without --allow-deletes
 
 
 @dataclass(frozen=True)
