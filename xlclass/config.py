@@ -76,6 +76,7 @@ class EncoderSettings:
     model: str = "embedded"
     cache: str = "~/.cache/xlclass"
     languages: tuple[str, ...] = ()  # that a SavedModel was trained on; the embedded one knows its own
+    precision: str = _one_of("float32", "bfloat16")  # of the embedded one; bfloat16 is faster where the processor has it (amx_bf16, avx512_bf16)
     batch_texts: int = _in(1, 65_536, 256)
     batch_characters: int = _in(1, 10_000_000, 24_000)  # texts of a batch times its longest
 
