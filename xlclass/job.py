@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xlclass.lake.runs import Run
 
 log = logging.getLogger("xlclass")
+_ENCODING = ("pipeline", "backfill")  # jobs whose workers hold the encoder
 Body = Callable[[Any, argparse.Namespace], None]  # takes a lake.runs.Run and the arguments
 
 
@@ -69,11 +70,20 @@ def _run(name: str, settings: Settings, parsed: argparse.Namespace, body: Body) 
     from xlclass.lake.runs import Run
     from xlclass.lake.session import open_session
     from xlclass.lake.tables import Lake
+    from xlclass.plan import available_memory, require_room, size, worker_bytes
 
     load_taxonomy(settings.resolve(settings.taxonomy.file))  # a bad setting stops the job before Spark starts
     load_preparation(settings)
     root = lake_root(settings, parsed.lake)
-    lake = Lake(open_session(name), root)
+    room = available_memory()  # before the session, which takes a part of what it is to be compared with
+    spark = open_session(name)
+    if name in _ENCODING and spark.sparkContext.master.startswith("local"):
+        try:
+            heap = size("spark.driver.memory", spark.conf.get("spark.driver.memory", "1g"))
+            require_room(spark.sparkContext.defaultParallelism, room, heap, worker_bytes(settings.encoder.batch_characters))
+        except MachineError as error:  # a small catalogue may do with less, so it is tried
+            log.warning("%s", error)
+    lake = Lake(spark, root)
     run = Run(name, lake, settings)
     try:
         with Monitor(run) as monitor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaMergeBuilder, DeltaTable
@@ -95,6 +96,8 @@ class Lake:
 
     def optimize(self, table: Table) -> bool:
         """Joins small files, in the order of the table's clustering, where there are many; gives whether it did."""
+        if sum(1 for _ in Path(self.path(table)).rglob("*.parquet")) <= _MANY_FILES:  # those of older versions included: cheap, and never too few
+            return False
         detail = DeltaTable.forPath(self.spark, self.path(table)).detail().select("numFiles", "sizeInBytes").first()
         crowded = detail["numFiles"] > _MANY_FILES + 2 * detail["sizeInBytes"] // _FILE_BYTES
         if crowded:
