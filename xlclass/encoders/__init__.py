@@ -2,7 +2,7 @@
 
 from xlclass.config import Settings
 from xlclass.encoders.contract import EncoderSpec
-from xlclass.errors import EncoderError
+from xlclass.errors import EncoderError, SettingsError
 
 
 def resolve_encoder(settings: Settings) -> EncoderSpec:
@@ -10,6 +10,7 @@ def resolve_encoder(settings: Settings) -> EncoderSpec:
 
     Raises:
         EncoderError: it is missing, damaged, or not of the contract.
+        SettingsError: `encoder.precision` asks of a SavedModel what only the embedded encoder can do.
     """
     from xlclass.encoders.shipping import ARCHIVE, as_shipped, located
 
@@ -18,7 +19,11 @@ def resolve_encoder(settings: Settings) -> EncoderSpec:
         from xlclass.encoders.embedded import embedded_encoder
 
         cache = settings.resolve(wanted.cache)
-        return as_shipped(embedded_encoder(located(cache), build=not cache.startswith(ARCHIVE)), cache)
+        return as_shipped(embedded_encoder(located(cache), wanted.precision, build=not cache.startswith(ARCHIVE)), cache)
+    if wanted.precision != "float32":
+        raise SettingsError(
+            f'{settings.file}: encoder.precision = "{wanted.precision}" needs encoder.model = "embedded"; the SavedModel {wanted.model} brings its own'
+        )
     from xlclass.encoders.saved_model import saved_model_encoder
 
     try:
