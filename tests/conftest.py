@@ -35,7 +35,10 @@ def spark():
 
 @pytest.fixture(scope="session")
 def fake_encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderSpec:
-    """A real SavedModel of the contract that needs no model: letters counted by hash, L2 norm 1."""
+    """A real SavedModel of the contract that needs no model: words counted by hash, L2 norm 1.
+
+    It fails on a batch with "breaks the encoder" in a text, and gives NaN for a text with "is no number" in it.
+    """
     from xlclass.encoders.saved_model import saved_model_encoder
     from xlclass.quiet import tensorflow_starting
 
@@ -45,9 +48,13 @@ def fake_encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderSpec:
     class Fake(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
         def __call__(self, texts):
+            breaks = tf.reduce_any(tf.strings.regex_full_match(texts, "(?s).*breaks the encoder.*"))
+            nowhere = tf.strings.regex_full_match(texts, "(?s).*is no number.*")
+            with tf.control_dependencies([tf.debugging.Assert(~breaks, ["broken"])]):
+                texts = tf.identity(texts)
             words = tf.strings.to_hash_bucket_fast(tf.strings.split(texts), FAKE_DIM)
             counts = tf.reduce_sum(tf.one_hot(words, FAKE_DIM), axis=1)
-            return tf.math.l2_normalize(counts + 0.01, axis=1)
+            return tf.where(nowhere[:, None], float("nan"), tf.math.l2_normalize(counts + 0.01, axis=1))
 
     folder = tmp_path_factory.mktemp("fake") / "encoder"
     fake = Fake()
@@ -190,4 +197,9 @@ def new_run(spark, settings_in) -> Callable[..., object]:
         settings = settings_in(folder, more)
         return Run("test", Lake(spark, settings.resolve(settings.lake.path)), settings)
 
+    def again(run: Run) -> Run:
+        """Another run with the settings file as it is now."""
+        return Run("test", run.lake, load_settings(run.settings.file))
+
+    make.again = again
     return make

@@ -13,7 +13,7 @@ from xlclass.classifier import champion
 from xlclass.errors import ModelError
 
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
-COMMANDS = [["-m", "xlclass.cli", *words, "--help"] for words in ([], ["setup"], ["check"], ["classify"])]
+COMMANDS = [["-m", "xlclass.cli", *words, "--help"] for words in ([], ["setup"], ["check"], ["classify"], ["plan"])]
 JOBS = [[f"jobs/{name}.py", "--help"] for name in ("pipeline", "backfill", "train", "evaluate")]
 
 

@@ -2,7 +2,6 @@
 
 import deltalake
 import pytest
-from pyspark.sql import functions as F
 
 from xlclass.errors import LakeError
 from xlclass.lake.tables import Lake, conform
@@ -56,26 +55,31 @@ def test_every_table_can_be_created_and_read_without_spark(lake):
         assert plain.to_pandas().empty
 
 
-def test_upsert_appends_new_and_replaces_changed_rows(lake):
+def test_commit_appends_new_and_replaces_changed_rows_once(lake):
     lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, 0.5, True)]))
-    lake.upsert(PETS, _rows(lake, [("rex", 9, 0.9, False), ("ada", 1, None, True)]), 1, 1)
-    assert sorted(tuple(row) for row in lake.read(PETS).collect()) == [("ada", 1, None), ("rex", 9, pytest.approx(0.9)), ("tom", 4, 0.5)]
-    assert not list((lake.spark._jvm.java.io.File(lake.root + "/_staged").list()) or [])
+    staged = _rows(lake, [("rex", 9, 0.9, False), ("ada", 1, None, True)])
+    assert lake.commit(PETS, staged, "plan/0") == (1, 1)
+    expected = [("ada", 1, None), ("rex", 9, pytest.approx(0.9)), ("tom", 4, 0.5)]
+    assert sorted(tuple(row) for row in lake.read(PETS).collect()) == expected
+    version = lake.version(PETS)
+    lake.commit(PETS, staged, "plan/0")  # again, after a kill: both ids are known
+    assert (lake.version(PETS), sorted(tuple(row) for row in lake.read(PETS).collect())) == (version, expected)
+    lake.commit(PETS, _rows(lake, [("ada", 2, None, False)]), "plan/1")
+    assert lake.read(PETS).where("name = 'ada'").first()["age"] == 2
 
 
-def test_upsert_runs_transform_once_per_changed_row(lake):
-    lake.append(PETS, _rows(lake, [(f"pet {i}", 0, 0.0, True) for i in range(50)]))
-    runs = lake.spark.sparkContext.accumulator(0)
+def test_delete_takes_its_keys_and_no_other(lake):
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, 0.5, True)]))
+    lake.delete(PETS, lake.spark.createDataFrame([("tom",), ("none",)], "name string"), "plan/gone")
+    assert [row["name"] for row in lake.read(PETS).collect()] == ["rex"]
 
-    @F.udf("int")
-    def age(_):
-        runs.add(1)
-        return 7
 
-    changed = _rows(lake, [(f"pet {i}", 1, 0.0, False) for i in range(50)])
-    lake.upsert(PETS, changed, 0, 50, lambda rows: rows.withColumn("age", age.asNondeterministic()("age")))
-    assert runs.value == 50
-    assert lake.read(PETS).where("age = 7").count() == 50
+def test_optimize_joins_many_small_files_and_leaves_few_alone(lake):
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True)]))
+    assert not lake.optimize(PETS)
+    lake.append(PETS, _rows(lake, [(f"pet {i}", i, 0.5, True) for i in range(40)]).repartition(20, "age"))
+    assert lake.optimize(PETS)
+    assert lake.read(PETS).count() == 41
 
 
 def test_conform_names_missing_and_unknown_columns(lake):

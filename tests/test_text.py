@@ -16,11 +16,12 @@ from xlclass.config import TextSettings
 from xlclass.errors import SettingsError
 
 ABBREVIATIONS = load_abbreviations(Path(__file__).parent.parent / "conf" / "abbreviations.toml")
-DEFAULT = Preparation.from_settings(TextSettings(), ABBREVIATIONS)
+EVERY_STEP = TextSettings(skip=())
+DEFAULT = Preparation.from_settings(EVERY_STEP, ABBREVIATIONS)
 
 
 def text_of(title, language="en", **changes):
-    return Preparation.from_settings(replace(TextSettings(), **changes), ABBREVIATIONS).prepare(title, None, None, None, language).text
+    return Preparation.from_settings(replace(EVERY_STEP, **changes), ABBREVIATIONS).prepare(title, None, None, None, language).text
 
 
 def test_prepare_names_or_drops_emoji():
@@ -56,7 +57,7 @@ def test_prepare_joins_title_tags_and_description():
 
 
 def test_prepare_adds_the_description_only_to_short_text_when_told_so():
-    when_short = Preparation.from_settings(TextSettings(description="when_short", min_letters=12), {})
+    when_short = Preparation.from_settings(TextSettings(description="when_short", min_letters=12, skip=()), {})
     assert when_short.prepare("A title of enough letters", [], "More", ["cats"], "en").source == "title"
     assert when_short.prepare("Short", ["one"], "And a description", ["cats"], "en") == ("short one and a description", "title+tags+description", "ok")
     assert when_short.prepare("Short", None, "", ["cats", "dogs"], "en") == ("short cats dogs", "title+channel_tags", "ok")
@@ -67,7 +68,7 @@ def test_prepare_adds_the_description_only_to_short_text_when_told_so():
 
 @pytest.mark.parametrize("title", [None, "", " \n", "\u200b\x00", "https://a.b/c", "@me", "\ud800", "🔥"])
 def test_prepare_calls_text_without_words_empty(title):
-    done = Preparation.from_settings(TextSettings(emoji="drop"), {}).prepare(title, [None, ""], None, [], "en")
+    done = Preparation.from_settings(TextSettings(emoji="drop", skip=()), {}).prepare(title, [None, ""], None, [], "en")
     assert done == (None, None, "empty")
 
 
@@ -88,10 +89,10 @@ def test_an_unknown_step_is_refused():
 
 def test_version_names_all_that_decides_the_answer():
     other = [{"max_characters": 999}, {"min_letters": 3}, {"description": "when_short"}, {"emoji": "drop"}]
-    versions = {Preparation.from_settings(TextSettings(**change), ABBREVIATIONS).version for change in other}
-    versions |= {DEFAULT.version, Preparation.from_settings(TextSettings(), {}).version}
+    versions = {Preparation.from_settings(TextSettings(**change, skip=()), ABBREVIATIONS).version for change in other}
+    versions |= {DEFAULT.version, Preparation.from_settings(EVERY_STEP, {}).version}
     assert len(versions) == 6
-    assert DEFAULT.version == Preparation.from_settings(TextSettings(abbreviations="elsewhere.toml"), dict(reversed(ABBREVIATIONS.items()))).version
+    assert DEFAULT.version == Preparation.from_settings(TextSettings(abbreviations="elsewhere.toml", skip=()), dict(reversed(ABBREVIATIONS.items()))).version
 
 
 def test_a_preparation_can_be_pickled_after_use():
@@ -127,8 +128,8 @@ LANGUAGES = st.sampled_from(["en", "fr", "tr", "az", "ja", "ar", "hi", "th", "un
 
 @settings(max_examples=400, deadline=None)
 @given(TAGS, TAGS, HOSTILE | st.none(), HOSTILE | st.none(), SETTINGS, LANGUAGES)
-@example(["&##\u093f;"], None, "@-.Σ\u0316", "J\u030c@-.x", TextSettings(), "en")
-@example(None, None, None, "ft" + "\u0301" * 5, TextSettings(), "en")
+@example(["&##\u093f;"], None, "@-.Σ\u0316", "J\u030c@-.x", EVERY_STEP, "en")
+@example(None, None, None, "ft" + "\u0301" * 5, EVERY_STEP, "en")
 def test_prepare_never_raises_keeps_the_cap_and_is_idempotent(tags, channel_tags, description, title, chosen, language):
     preparation = Preparation.from_settings(chosen, ABBREVIATIONS)
     text, source, quality = preparation.prepare(title, tags, description, channel_tags, language)

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.saved_model import load_encoder
-from xlclass.encoders.udf import batches_by_length, embed_column, embed_udf
+from xlclass.encoders.udf import FAILED, NOT_FINITE, batches_by_length, embed_column, embed_udf
 from xlclass.schemas import unpack_vectors
 
 
@@ -45,6 +45,18 @@ def test_embed_column_keeps_order_and_encodes_equal_texts_once():
     packed = embed_column(["ccc", None, "a", "", "ccc", "bb"], encoder, 2, 100)
     assert [p and unpack_vectors([p], 1)[0, 0] for p in packed] == [3, None, 1, None, 3, 2]
     assert encoder.batches == [["a", "bb"], ["ccc"]]
+
+
+def test_embed_column_marks_the_texts_that_fail_and_encodes_the_others():
+    class Breaking(Counting):
+        def encode(self, texts, languages=None):
+            if "bb" in texts:
+                raise ValueError("bb")
+            return np.where(np.array(texts)[:, None] == "nan", np.nan, super().encode(texts))
+
+    packed = embed_column(["ccc", "bb", "nan", "a"], Breaking(), 9, 100)
+    assert packed[1:3] == [FAILED, NOT_FINITE]
+    assert [unpack_vectors([p], 1)[0, 0] for p in (packed[0], packed[3])] == [3, 1]
 
 
 def test_embed_udf_gives_encoders_vectors_as_float16_bytes(spark, fake_encoder):

@@ -1,205 +1,240 @@
-"""The catalogue into the lake, chunk by chunk, only what is new or changed: videos, embeddings, predictions.
+"""The catalogue into the lake, only what is new or changed, exactly once: plan, chunks, commits, resume.
 
-A chunk is the videos whose id's hash falls to it. Its tables are committed in the order rejected_videos, videos,
-embeddings, predictions: a reader may see a video before its prediction, never the other way round. What is written is
-decided by comparing keys and digests with the tables, so that a second run, or one after a kill, does only what is missing.
+A run compares source and lake (`pending.py`), writes down what is to do as a plan (`lake/plans.py`), and does it chunk by
+chunk; a chunk is the videos whose id's hash falls to it. What a chunk makes is staged first and then committed in the order
+rejected_videos, videos, embeddings, predictions, prediction_log: a reader may see a video before its prediction, never the
+other way round. A killed run is gone on with by the next one. One run at a time holds the lake (`lake/lease.py`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-import math
-from collections import Counter
+import uuid
 from dataclasses import dataclass
+from typing import Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from xlclass.catalog import load_preparation
 from xlclass.catalog.channels import channel_profiles
-from xlclass.catalog.language import DECISION_VERSION
-from xlclass.catalog.rules import COUNTED_LATER, REJECTING, WARNING, rule_counts, with_rules
-from xlclass.catalog.taxonomy import Taxonomy, load_taxonomy
-from xlclass.catalog.text import Preparation
+from xlclass.catalog.rules import COUNTED_LATER, ENCODING
+from xlclass.catalog.taxonomy import load_taxonomy
+from xlclass.chunks import Chunks
 from xlclass.config import settings_digest
 from xlclass.encoders.contract import EncoderSpec
-from xlclass.lake.runs import Counts, Run, utc_now
+from xlclass.errors import LakeError
+from xlclass.lake.lease import Lease
+from xlclass.lake.plans import Plan, Plans, require_same
+from xlclass.lake.runs import Counts, Run, last_source_version, seconds_per_video
 from xlclass.lake.sources import Catalogue
 from xlclass.model.bundle import ModelVersion
-from xlclass.pipeline import classification_digest, classify_embeddings, encode_key, encode_videos, prepare_videos
-from xlclass.schemas import CHANNELS, EMBEDDINGS, PREDICTIONS, REJECTED_VIDEOS, VIDEOS
+from xlclass.pending import (
+    Comparison,
+    Input,
+    chunk_of,
+    compare,
+    gone_ids,
+    pending_ids,
+    pending_rows,
+    rejected_rows,
+    stale_embeddings,
+    stale_videos,
+)
+from xlclass.schemas import CHANNELS, EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS
 
 log = logging.getLogger(__name__)
-_SOURCE_COLUMNS = ("title", "tags", "description", "channel_id", "language", "countries", "labels", "updated_at", "channel_tags", "channel_language")
-_CARRIED = ("language", "text_source", "text_quality", "visual_vector")  # what a row of embeddings has of its video beside the key
+_SECONDS_PER_VIDEO = 0.0037  # of one core, measured on texts of 260 characters; until a run of this lake has shown its own
+_CHANGED = (REJECTED_VIDEOS, VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG)
 
 
 @dataclass(frozen=True)
-class _Chain:
-    """What a backfill works with, the same for every chunk."""
+class Request:
+    """What one run does differently: `jobs/backfill.py --help`."""
 
-    catalogue: Catalogue
-    preparation: Preparation
-    taxonomy: Taxonomy
-    encoder: EncoderSpec
-    version: ModelVersion | None
+    full: bool = False
+    allow_deletes: bool = False
+    abandon: bool = False
+    dry_run: bool = False
+    since: Any = None  # an aware datetime
+    limit: int | None = None
+    languages: tuple[str, ...] = ()
 
 
-def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: ModelVersion | None, full: bool = False) -> None:
+_AS_USUAL = Request()
+
+
+def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: ModelVersion | None, request: Request = _AS_USUAL) -> None:
     """Brings the lake up to the catalogue: prepares, encodes and, where there is a model version, classifies.
-
-    `full` rebuilds the channels' profiles first; otherwise the ones that are there are used, so that a video's text does
-    not depend on what arrived since.
 
     Raises:
         ModelError: the model version does not fit the encoder or the preparation.
+        LakeError: another run holds the lake, an unfinished plan differs from this run, or too much would be deleted.
     """
-    chain = _Chain(catalogue, load_preparation(run.settings), load_taxonomy(run.settings.resolve(run.settings.taxonomy.file)), encoder, version)
+    preparation = load_preparation(run.settings)
     if version:
-        version.load().require(encoder.encoder_id, chain.preparation.version)
-    run.lake.ensure(CHANNELS, REJECTED_VIDEOS, VIDEOS, EMBEDDINGS, PREDICTIONS)
+        version.load().require(encoder.encoder_id, preparation.version)
     run.source, run.source_version = catalogue.name, catalogue.version
-    run.counts, run.rules = Counts(), dict.fromkeys((*REJECTING, *WARNING, *COUNTED_LATER), 0)
-    with run.step("plan") as step:
-        step.num_rows = catalogue.rows.count()
-        num_chunks = max(1, math.ceil(step.num_rows / run.settings.backfill.chunk_videos))
-    _profile_channels(run, catalogue, full)
-    for chunk in range(num_chunks):
-        log.info("chunk %d of %d", chunk + 1, num_chunks)
-        mine = F.pmod(F.xxhash64("video_id"), F.lit(num_chunks)) == chunk
-        _prepare_chunk(run, chain, mine)
-        _encode_chunk(run, encoder, mine)
-        if version:
-            classify_chunk(run, version, mine)
+    with _holding(run) as lease:
+        plans = Plans(run.lake.spark, run.lake.root)
+        if request.abandon:
+            plans.drop()
+        intent = _intent(run, preparation.version, encoder, version, request)
+        plan = plans.unfinished()
+        if plan:
+            require_same(plan, intent)
+            log.info("going on with plan %s", plan.plan_id)
+            run.source, run.source_version = plan.source, plan.source_version
+        else:
+            plans.drop()  # what a run left that was killed while it planned
+            plan = _planned(run, catalogue, plans, intent, encoder, request)
+        run.counts, run.rules = Counts(**plan.counts), dict(plan.rules)
+        if not request.dry_run:
+            _carry_out(run, plan, Chunks(run, plans, lease, encoder, version, request.languages))
 
 
 def classify(run: Run, version: ModelVersion) -> None:
     """Scores every embedding that `version` has not scored in its present form; reads `embeddings` only."""
-    run.lake.ensure(PREDICTIONS)
-    classify_chunk(run, version, F.lit(True))
+    with _holding(run) as lease:
+        plans, plan_id = Plans(run.lake.spark, run.lake.root), uuid.uuid4().hex[:16]
+        Chunks(run, plans, lease, None, version, ()).rescore(plan_id)
+        plans.drop_rows(plan_id)
 
 
-def _profile_channels(run: Run, catalogue: Catalogue, rebuild: bool) -> None:
-    """Builds the profiles where there are none yet, or on request; the same ones again are not written."""
+def _holding(run: Run) -> Lease:
+    """The lease of the run's lake, whose tables are there."""
+    run.lake.ensure(CHANNELS, *_CHANGED)
+    return Lease(run.lake.root, run.run_id, run.job, run.settings.backfill.lease_seconds)
+
+
+def _intent(run: Run, preparation_version: str, encoder: EncoderSpec, version: ModelVersion | None, request: Request) -> dict[str, Any]:
+    """Everything that decides the results, by dotted name; not the source's version, for a plan has its rows."""
+    sections = dataclasses.asdict(run.settings)
+    settings = {f"{name}.{key}": value for name in ("source", "encoder", "text", "taxonomy") for key, value in sections[name].items()}
+    asked = {f"--{name.replace('_', '-')}": getattr(request, name) for name in ("full", "since", "limit", "languages")}
+    made_by = {"preparation": preparation_version, "encoder_id": encoder.encoder_id, "model_version": version.name if version else None}
+    return settings | asked | made_by
+
+
+def _planned(run: Run, catalogue: Catalogue, plans: Plans, intent: dict[str, Any], encoder: EncoderSpec, request: Request) -> Plan:
+    """The plan for what is to do, its rows staged; one without work is not begun."""
     with run.step("channels") as step:
-        known = run.lake.read(CHANNELS).agg(F.max("profile_version")).first()[0]
-        if known and not rebuild:
-            return
-        profiles = channel_profiles(catalogue.rows.where(~F.col("unreadable"))).persist()
-        contents = profiles.agg(F.count("*"), F.bit_xor(F.xxhash64("channel_id", "tags", "language", "num_videos"))).first()
-        version = settings_digest(list(contents))
-        if contents[0] and version != known:
-            run.lake.replace(CHANNELS, profiles.withColumn("profile_version", F.lit(version)))
-            step.num_rows = contents[0]
-        profiles.unpersist()
+        profile_version, step.num_rows = _profile_channels(run, catalogue, request)
+    with run.step("plan") as step:
+        taxonomy = load_taxonomy(run.settings.resolve(run.settings.taxonomy.file))
+        visual_dim = run.settings.source.visual_dim
+        given = Input(catalogue, load_preparation(run.settings), taxonomy, profile_version, visual_dim, run.started_at, request.since)
+        comparison = compare(given, run.lake)
+        step.num_rows = comparison.states.total()
+        try:
+            plan = _staged(run, given, comparison, plans, intent, encoder, request)
+        finally:
+            comparison.rows.unpersist()
+    return plan
 
 
-def _prepare_chunk(run: Run, chain: _Chain, mine: Column) -> None:
-    with run.step("prepare") as step:
-        rows = _sorted_rows(run, chain, mine).persist()
-        states: Counter[str] = Counter()
-        for row in rows.groupBy("state").agg(F.count("*").alias("num_rows"), *rule_counts()).collect():
-            states[row["state"]] += row["num_rows"]
-            for rule in (*REJECTING, *WARNING):
-                run.rules[rule] += row[rule]
-        _reject(run, chain.catalogue, rows.where("state = 'rejected'"), states["rejected"])
-        pending = rows.where("state IN ('new', 'changed')")
-        run.lake.upsert(VIDEOS, pending, states["new"], states["changed"], lambda part: prepare_videos(part, chain.preparation, chain.taxonomy))
-        rows.unpersist()
-        step.num_rows += states["new"] + states["changed"]
-        _count(run, states, mine)
-
-
-def _sorted_rows(run: Run, chain: _Chain, mine: Column) -> DataFrame:
-    """The chunk's source rows with `state`: rejected, same, changed or new."""
-    made_by = settings_digest(chain.preparation.version, DECISION_VERSION, chain.taxonomy.aliases)
-    source = F.to_json(F.struct(*_SOURCE_COLUMNS), {"ignoreNullFields": "false"})  # xxhash64 itself passes over nulls and empty lists
-    known = run.lake.read(VIDEOS).where(mine).select("video_id", F.col("input_digest").alias("known_digest"))
-    profiles = run.lake.read(CHANNELS).select("channel_id", F.col("tags").alias("channel_tags"), F.col("language").alias("channel_language"))
-    state = (
-        F.when(F.col("rule").isNotNull(), "rejected")
-        .when(F.col("is_new"), "new")
-        .when(F.col("known_digest") == F.col("input_digest"), "same")
-        .otherwise("changed")
+def _staged(run: Run, given: Input, comparison: Comparison, plans: Plans, intent: dict[str, Any], encoder: EncoderSpec, request: Request) -> Plan:
+    num_pending = comparison.num_pending if request.limit is None else min(comparison.num_pending, request.limit)
+    counts = {"rows_ok": num_pending, "rows_rejected": comparison.states["rejected"], "rows_reused": comparison.states["same"]}
+    plan_id = uuid.uuid4().hex[:16]  # not a digest alone: the same work may be planned again after an --abandon, and ids of commits are taken once
+    ids = plans.stage(pending_ids(comparison, request.limit), plan_id, "ids") if num_pending else None
+    stale = stale_embeddings(run.lake, encoder.encoder_id)
+    stale = (stale.join(ids, "video_id", how="left_anti") if ids is not None else stale).persist()
+    num_stale = stale.count()
+    num_gone = _stage_gone(run, given, comparison, plans, plan_id, request)
+    plan = Plan(
+        plan_id,
+        intent,
+        max(1, -(-(num_pending + num_stale) // run.settings.backfill.chunk_videos)),
+        num_pending,
+        num_stale,
+        {"rows_in": sum(counts.values()), **counts},
+        {**comparison.rules, **dict.fromkeys((*ENCODING, *COUNTED_LATER), 0)},
+        given.catalogue.name,
+        given.catalogue.version,
+        given.profile_version,
     )
-    return (
-        with_rules(chain.catalogue.rows.where(mine), list(chain.taxonomy.aliases), run.settings.source.visual_dim, run.started_at)
-        .join(profiles, "channel_id", how="left")
-        .withColumn("input_digest", F.xxhash64(F.lit(made_by), source, "visual_vector"))
-        .join(known, "video_id", how="left")
-        .withColumn("is_new", F.col("known_digest").isNull())
-        .withColumn("state", state)
-    )
+    if request.dry_run:
+        _print_plan(run, plan, num_gone)
+    else:
+        if ids is not None:
+            _stage_chunks(run, plans, pending_rows(given, run.lake, ids, comparison), plan, "pending")
+        if num_stale:
+            _stage_chunks(run, plans, stale_videos(run.lake, stale, num_stale), plan, "stale")
+        if comparison.states["rejected"]:
+            plans.stage(rejected_rows(given, comparison), plan_id, "rejected")
+        given.catalogue.require_unchanged()
+        if num_pending or num_stale or num_gone:
+            plans.begin(plan)
+    stale.unpersist()
+    return plan
 
 
-def _reject(run: Run, catalogue: Catalogue, rejected: DataFrame, num_rejected: int) -> None:
-    """Records the rejected rows that are not recorded yet."""
-    if not num_rejected:
-        return
-    known = run.lake.read(REJECTED_VIDEOS).select("row_digest", "rule")
-    fresh = (
-        rejected.dropDuplicates(["row_digest", "rule"])
-        .join(known, ["row_digest", "rule"], how="left_anti")
-        .select("row_digest", "rule", "row", F.lit(catalogue.name).alias("source"), F.lit(run.run_id).alias("run_id"), F.lit(utc_now()).alias("rejected_at"))
-    )
-    if not fresh.isEmpty():
-        run.lake.append(REJECTED_VIDEOS, fresh)
+def _stage_chunks(run: Run, plans: Plans, rows: DataFrame, plan: Plan, name: str) -> None:
+    """Rows by chunk, those of a chunk in files enough for all cores."""
+    num_files = 2 * run.lake.spark.sparkContext.defaultParallelism
+    chunked = rows.withColumn("chunk", chunk_of(plan.num_chunks))
+    if plan.num_chunks == 1:
+        chunked = chunked.repartition(num_files)
+    else:
+        chunked = chunked.repartition(plan.num_chunks * num_files, "chunk", F.pmod(F.xxhash64(F.lit(1), "video_id"), F.lit(num_files)))
+    chunked.write.partitionBy("chunk").parquet(plans.staged(plan.plan_id, name))
 
 
-def _count(run: Run, states: Counter[str], mine: Column) -> None:
-    """Adds the chunk to the run's counts; what language decided is read from its videos."""
-    counts = run.counts or Counts()
-    counts.rows_in += states.total()
-    counts.rows_ok += states["new"] + states["changed"]
-    counts.rows_rejected += states["rejected"]
-    counts.rows_reused += states["same"]
-    overruled = (F.col("language_source") == "detected") & F.col("declared_language").isNotNull()
-    row = run.lake.read(VIDEOS).where(mine).agg(F.count_if(overruled), F.count_if(F.col("language_source") == "unknown")).first()
-    for rule, num_videos in zip(COUNTED_LATER, row, strict=True):
-        run.rules[rule] += num_videos
+def _stage_gone(run: Run, given: Input, comparison: Comparison, plans: Plans, plan_id: str, request: Request) -> int:
+    """Ids to delete: what a change feed tells, or with --full what a whole snapshot lacks.
+
+    Raises:
+        LakeError: a snapshot lacks more than the settings let a run delete.
+    """
+    before = last_source_version(run.lake, given.catalogue.name)
+    gone = given.catalogue.deleted_since(before) if before else None
+    if gone is None and not (request.full and request.since is None):
+        return 0
+    known = run.lake.read(VIDEOS).select("video_id")
+    staged = plans.stage(known.join(gone, "video_id", how="left_semi") if gone is not None else gone_ids(comparison, run.lake), plan_id, "gone")
+    num_gone, num_known = staged.count(), known.count()
+    if gone is None and num_gone > run.settings.backfill.most_deleted * num_known and not request.allow_deletes:
+        raise LakeError(
+            f"the source {given.catalogue.name} lacks {num_gone:,} of the lake's {num_known:,} videos, more than backfill.most_deleted "
+            f"({run.settings.backfill.most_deleted:.0%}): nothing was changed; is it complete? If so, run it again with --allow-deletes"
+        )
+    return num_gone
 
 
-def _encode_chunk(run: Run, encoder: EncoderSpec, mine: Column) -> None:
-    """Encodes the chunk's videos whose encode_key is new; where only language or fields changed, the vector is kept."""
-    with run.step("encode") as step:
-        videos = run.lake.read(VIDEOS).where(mine).withColumn("key", encode_key(encoder.encoder_id))
-        known = run.lake.read(EMBEDDINGS).where(mine).select("video_id", F.struct("encode_key", *_CARRIED).alias("known"))
-        joined = videos.join(known, "video_id", how="left").withColumn("is_new", F.col("known").isNull())
-        same_key = F.col("known.encode_key").eqNullSafe(F.col("key"))
-        same_rest = F.struct(*(f"known.{name}" for name in _CARRIED)).eqNullSafe(F.struct(*_CARRIED))
-        stale = joined.where(F.col("is_new") | ~same_key)
-        num_new, num_changed = _pending(stale)
-        threads = int(run.lake.spark.conf.get("spark.task.cpus", "1"))
-        partitions = _partitions(run, num_new)
-        run.lake.upsert(EMBEDDINGS, stale, num_new, num_changed, lambda part: encode_videos(part, encoder, run.settings.encoder, partitions, threads))
-        moved = joined.where(~F.col("is_new") & same_key & ~same_rest)
-        num_moved = moved.count()
-        if num_moved:
-            vectors = run.lake.read(EMBEDDINGS).select("video_id", "vector")
-            columns = [F.col("key").alias("encode_key") if name == "encode_key" else F.col(name) for name in EMBEDDINGS.names]
-            run.lake.upsert(EMBEDDINGS, moved, 0, num_moved, lambda part: part.join(vectors, "video_id", how="inner").select(*columns))
-        step.num_rows += num_new + num_changed
+def _print_plan(run: Run, plan: Plan, num_gone: int) -> None:
+    """What a run without --dry-run would do, on standard output."""
+    seconds = seconds_per_video(run.lake) or _SECONDS_PER_VIDEO / run.lake.spark.sparkContext.defaultParallelism
+    hours = plan.num_pending * seconds / 3600
+    counts = plan.counts
+    lines = [
+        f"rows: {counts['rows_in']:,} read, {counts['rows_ok']:,} new or changed, {counts['rows_reused']:,} unchanged, {counts['rows_rejected']:,} rejected",
+        f"to do: {plan.num_pending:,} to prepare, up to {plan.num_pending + plan.num_stale:,} to encode, {num_gone:,} to delete, in {plan.num_chunks} chunk(s)",
+        f"time: about {hours:.1f} h to encode at {1000 * seconds:.2f} ms a video; memory and machines: xlclass plan --rows {plan.num_pending}",
+    ]
+    print("\n".join(lines))  # noqa: T201  the answer of --dry-run
 
 
-def classify_chunk(run: Run, version: ModelVersion, mine: Column) -> None:
-    """Scores the chunk's embeddings that `version` has not scored in their present form."""
-    with run.step("classify") as step:
-        known = run.lake.read(PREDICTIONS).where(mine).select("video_id", F.col("input_digest").alias("known_digest"))
-        joined = run.lake.read(EMBEDDINGS).where(mine).join(known, "video_id", how="left").withColumn("is_new", F.col("known_digest").isNull())
-        stale = joined.where(F.col("is_new") | (F.col("known_digest") != classification_digest(version)))
-        num_new, num_changed = _pending(stale)
-        threads = int(run.lake.spark.conf.get("spark.task.cpus", "1"))
-        run.lake.upsert(PREDICTIONS, stale, num_new, num_changed, lambda part: classify_embeddings(part, version, run.run_id, threads))
-        step.num_rows += num_new + num_changed
+def _carry_out(run: Run, plan: Plan, chunks: Chunks) -> None:
+    chunks.reject(plan)
+    for chunk in range(plan.num_chunks):
+        chunks.do(plan, chunk)
+    chunks.delete_gone(plan)
+    if chunks.version:
+        chunks.rescore(plan.plan_id)
+    chunks.finish()
 
 
-def _pending(rows: DataFrame) -> tuple[int, int]:
-    """How many rows are new, and how many replace one."""
-    row = rows.agg(F.count_if("is_new"), F.count_if(~F.col("is_new"))).first()
-    return row[0], row[1]
-
-
-def _partitions(run: Run, num_videos: int) -> int:
-    """Tasks to encode in: four a core where there is work for them, so that none is waited for; else one a core."""
-    cores = run.lake.spark.sparkContext.defaultParallelism
-    return max(cores, min(4 * cores, num_videos // 2_000))
+def _profile_channels(run: Run, catalogue: Catalogue, request: Request) -> tuple[str | None, int]:
+    """The version of the profiles, and how many were written: built where there are none yet, or on request."""
+    known = run.lake.read(CHANNELS).agg(F.max("profile_version")).first()[0]
+    if request.dry_run or known and not request.full:
+        return known, 0
+    profiles = channel_profiles(catalogue.rows.where(~F.col("unreadable"))).persist()
+    contents = profiles.agg(F.count("*"), F.bit_xor(F.xxhash64("channel_id", "tags", "language", "num_videos"))).first()
+    version = settings_digest(list(contents))
+    if contents[0] and version != known:
+        run.lake.replace(CHANNELS, profiles.withColumn("profile_version", F.lit(version)))
+    profiles.unpersist()
+    return (version, contents[0]) if contents[0] else (known, 0)

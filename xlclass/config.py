@@ -76,6 +76,7 @@ class EncoderSettings:
     model: str = "embedded"
     cache: str = "~/.cache/xlclass"
     languages: tuple[str, ...] = ()  # that a SavedModel was trained on; the embedded one knows its own
+    precision: str = _one_of("float32", "bfloat16")  # of the embedded one; bfloat16 is faster where the processor has it (amx_bf16, avx512_bf16)
     batch_texts: int = _in(1, 65_536, 256)
     batch_characters: int = _in(1, 10_000_000, 24_000)  # texts of a batch times its longest
 
@@ -89,7 +90,7 @@ class TextSettings:
     description: str = _one_of("always", "when_short")  # whether the description is part of every text
     emoji: str = _one_of("names", "drop")
     abbreviations: str = ""  # file of the tables; "" for none
-    skip: tuple[str, ...] = ()  # steps switched off, of `xlclass.catalog.text.STEPS`
+    skip: tuple[str, ...] = ("case",)  # steps switched off, of `xlclass.catalog.text.STEPS`; MUSE reads cased text better (tests/bench/text_quality.py)
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,10 @@ class TrainingSettings:
 class BackfillSettings:
     """How a run is cut."""
 
-    chunk_videos: int = _in(1, 100_000_000, 50_000)
+    chunk_videos: int = _in(1, 100_000_000, 200_000)  # videos whose work is lost at most when a run is killed
+    lease_seconds: int = _in(4, 3_600, 60)  # after which a killed run on another machine no longer holds the lake
+    no_worker_seconds: int = _in(1, 86_400, 300)  # without any executor, after which a run gives up
+    most_deleted: float = _in(0.0, 1.0, 0.05)  # share of the videos that a run deletes without --allow-deletes
 
 
 @dataclass(frozen=True)

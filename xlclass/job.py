@@ -6,12 +6,17 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from xlclass.config import Settings, lake_root, load_settings
-from xlclass.errors import XlclassError
+from xlclass.errors import MachineError, XlclassError
+
+if TYPE_CHECKING:
+    from xlclass.lake.runs import Run
 
 log = logging.getLogger("xlclass")
+_ENCODING = ("pipeline", "backfill")  # jobs whose workers hold the encoder
 Body = Callable[[Any, argparse.Namespace], None]  # takes a lake.runs.Run and the arguments
 
 
@@ -38,31 +43,59 @@ def run_job(
     return 0
 
 
+def moment(text: str) -> datetime:
+    """The time that `text` says (ISO 8601), in UTC where it names no zone."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def configure_logging() -> None:
     """The jobs' own messages on standard error."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING, stream=sys.stderr)
     log.setLevel(logging.INFO)
 
 
+def _record(run: Run, outcome: str, message: str) -> None:
+    """Writes the run's row; where that fails too (a full disk), the first failure is the one to tell."""
+    try:
+        run.record(outcome, message)
+    except Exception as error:
+        log.warning("the run's row could not be written: %.200s", error)
+
+
 def _run(name: str, settings: Settings, parsed: argparse.Namespace, body: Body) -> None:
     from xlclass.catalog import load_preparation
     from xlclass.catalog.taxonomy import load_taxonomy
+    from xlclass.lake.monitor import Monitor
     from xlclass.lake.runs import Run
     from xlclass.lake.session import open_session
     from xlclass.lake.tables import Lake
+    from xlclass.plan import available_memory, require_room, size, worker_bytes
 
     load_taxonomy(settings.resolve(settings.taxonomy.file))  # a bad setting stops the job before Spark starts
     load_preparation(settings)
     root = lake_root(settings, parsed.lake)
-    lake = Lake(open_session(name), root)
+    room = available_memory()  # before the session, which takes a part of what it is to be compared with
+    spark = open_session(name)
+    if name in _ENCODING and spark.sparkContext.master.startswith("local"):
+        try:
+            heap = size("spark.driver.memory", spark.conf.get("spark.driver.memory", "1g"))
+            require_room(spark.sparkContext.defaultParallelism, room, heap, worker_bytes(settings.encoder.batch_characters))
+        except MachineError as error:  # a small catalogue may do with less, so it is tried
+            log.warning("%s", error)
+    lake = Lake(spark, root)
     run = Run(name, lake, settings)
     try:
-        body(run, parsed)
+        with Monitor(run) as monitor:
+            body(run, parsed)
     except XlclassError as error:
-        run.record("refused", str(error))
+        _record(run, "refused", str(error))
         raise
     except Exception as error:
-        run.record("failed", f"{type(error).__name__}: {error}"[:1000])
+        _record(run, "failed", f"{type(error).__name__}: {error}"[:1000])
+        sentence = monitor.explained(error)
+        if sentence:
+            raise MachineError(sentence) from error
         raise
     run.record("done")
     log.info("run %s done; tables in %s", run.run_id, lake.root)

@@ -16,7 +16,7 @@ from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import cap_threads, embed_udf
 from xlclass.model.bundle import ModelVersion
 from xlclass.quality.splits import TEST, TRAIN, Split, group_column
-from xlclass.schemas import PART_TEXT, pack_vectors, unpack_vectors
+from xlclass.schemas import PART_TEXT, PREDICTION_LOG, pack_vectors, unpack_vectors
 
 _PREPARED = {
     "text": "string",
@@ -88,7 +88,7 @@ def encode_key(encoder_id: str) -> Column:
 
 
 def encode_videos(videos: DataFrame, spec: EncoderSpec, settings: EncoderSettings, num_partitions: int, threads: int) -> DataFrame:
-    """Rows of `embeddings` from rows of `videos`; the texts are spread over `num_partitions` tasks first."""
+    """Rows of `embeddings`, with `is_new`, from rows of `videos` that have it; the texts are spread over `num_partitions` tasks first."""
     embed = embed_udf(spec, settings.batch_texts, settings.batch_characters, threads)
     return videos.repartition(num_partitions).select(
         "video_id",
@@ -98,6 +98,7 @@ def encode_videos(videos: DataFrame, spec: EncoderSpec, settings: EncoderSetting
         "text_quality",
         "visual_vector",
         embed("text").alias("vector"),
+        "is_new",
     )
 
 
@@ -129,7 +130,13 @@ def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: st
         F.lit(run_id).alias("run_id"),
         F.current_timestamp().alias("predicted_at"),
         classification_digest(version).alias("input_digest"),
+        *(["is_new"] if "is_new" in embeddings.columns else []),
     )
+
+
+def log_rows(predictions: DataFrame) -> DataFrame:
+    """Rows of `prediction_log` from rows of `predictions`."""
+    return predictions.select(*PREDICTION_LOG.names)
 
 
 def _decide_udf(version: ModelVersion, threads: int) -> Any:

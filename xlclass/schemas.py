@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 VECTOR_DTYPE = np.dtype("<f2")
+MOST_FLOAT16 = 65_504.0
 PART_TEXT = "text"  # the part of a video that an encode_key stands for
 ENCODE_KEY = "struct<text_hash: string, preparation_version: string, encoder_id: string, part: string>"
 

@@ -63,11 +63,11 @@ def _plain(text: str, language: str) -> str:
 def written_out(text: str, table: Mapping[str, str]) -> str:
     """`text` with the abbreviations of `table` written out.
 
-    >>> written_out("drake ft. rihanna, sci-ft", {"ft": "featuring"})
-    'drake featuring. rihanna, sci-ft'
+    >>> written_out("Drake FT. Rihanna, sci-ft", {"ft": "featuring"})
+    'Drake featuring. Rihanna, sci-ft'
     """
-    tokens = text.split()
+    tokens = text.lower().split()
     joined = " ".join([token for token in tokens if not token.isalnum()])
     if table.keys().isdisjoint(tokens) and table.keys().isdisjoint(_WORD.findall(joined)):
         return text
-    return _KEY.sub(lambda match: table.get(match[0], match[0]), text)
+    return _KEY.sub(lambda match: table.get(match[0].lower(), match[0]), text)

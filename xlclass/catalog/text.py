@@ -98,7 +98,7 @@ class Preparation:
 
         >>> from xlclass.config import TextSettings
         >>> Preparation.from_settings(TextSettings(), {}).prepare("Best GOALS!!!", ["#WorldCup", "football"], None, None, "en")
-        Prepared(text='best goals! world cup football', source='title+tags', quality='ok')
+        Prepared(text='Best GOALS! World Cup football', source='title+tags', quality='ok')
         """
         most, enough = self.settings.max_characters, self.settings.min_letters
         found = {"title": self._clean(title, language), "tags": self._clean_tags(tags, language)}

@@ -41,7 +41,11 @@ def saved_model_encoder(handle: str, languages: Sequence[str] = ()) -> EncoderSp
     if not (folder / "saved_model.pb").is_file():
         raise EncoderError(f'encoder.model: there is no SavedModel in {folder} (no saved_model.pb); give its folder, a TF-Hub handle, or "embedded"')
     digest = folder_digest(folder)
-    probe = _checked_call(_load(str(folder)), str(folder))
+    try:
+        model = _load(str(folder))
+    except Exception as error:  # a truncated or foreign file fails in many ways
+        raise EncoderError(f"encoder.model: the SavedModel in {folder} cannot be loaded ({type(error).__name__}): is it whole? Copy it anew") from error
+    probe = _checked_call(model, str(folder))
     return EncoderSpec(str(folder), digest, hashlib.sha256(f"saved_model\0{digest}".encode()).hexdigest(), probe.shape[1], tuple(languages))
 
 

@@ -3,6 +3,7 @@
 Why bytes: 60,000 vectors of 512 came back at 91,900 rows/s as float16 bytes, at 15,100 as `array<float>` (FACTS, Spark).
 """
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +14,10 @@ from pyspark.sql import functions as F
 
 from xlclass.encoders.contract import Encoder, EncoderSpec
 from xlclass.encoders.saved_model import load_encoder
-from xlclass.schemas import pack_vectors
+from xlclass.schemas import MOST_FLOAT16, pack_vectors
+
+log = logging.getLogger(__name__)
+FAILED, NOT_FINITE = b"F", b"N"  # in place of a vector, which has two bytes a number
 
 
 def embed_udf(spec: EncoderSpec, batch_texts: int, batch_characters: int, threads: int) -> Any:
@@ -40,13 +44,31 @@ def cap_threads(threads: int) -> None:
 
 
 def embed_column(texts: Sequence[str | None], encoder: Encoder, batch_texts: int, batch_characters: int) -> list[bytes | None]:
-    """The packed vector of each text, null for a null or empty one; equal texts are encoded once."""
+    """The packed vector of each text, null for a null or empty one; equal texts are encoded once.
+
+    A text on which the encoder fails has FAILED, one whose vector no float16 can hold (NaN, infinity) NOT_FINITE in place of
+    a vector; the others of its batch are encoded without it.
+    """
     distinct = list(dict.fromkeys(text for text in texts if text))
     packed: dict[str, bytes] = {}
     for positions in batches_by_length([len(text) for text in distinct], batch_texts, batch_characters):
         batch = [distinct[i] for i in positions]
-        packed.update(zip(batch, pack_vectors(encoder.encode(batch)), strict=True))
+        packed.update(zip(batch, _encode(batch, encoder), strict=True))
     return [packed[text] if text else None for text in texts]
+
+
+def _encode(batch: list[str], encoder: Encoder) -> list[bytes]:
+    """The packed vector of each text; a batch that fails is halved until the texts that do it stand alone."""
+    try:
+        vectors = encoder.encode(batch)
+    except Exception as error:  # whatever a foreign graph raises on a text
+        if len(batch) == 1:
+            log.warning("the encoder failed on a text of %d characters: %s: %.200s", len(batch[0]), type(error).__name__, error)
+            return [FAILED]
+        half = len(batch) // 2
+        return _encode(batch[:half], encoder) + _encode(batch[half:], encoder)
+    fit = (np.abs(vectors) <= MOST_FLOAT16).all(axis=1)
+    return [row if is_fit else NOT_FINITE for row, is_fit in zip(pack_vectors(np.where(fit[:, None], vectors, 0)), fit, strict=True)]
 
 
 def batches_by_length(lengths: Sequence[int], most: int, budget: int) -> Iterator[np.ndarray]:

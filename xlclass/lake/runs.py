@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pyspark.sql import functions as F
+
 from xlclass import __version__
 from xlclass.config import Settings, settings_digest
 from xlclass.lake.tables import Lake
@@ -27,6 +29,8 @@ class Step:
     name: str
     seconds: float = 0.0
     num_rows: int = 0
+    num_expected: int = 0  # videos that it will make, for those who watch
+    started: float = 0.0  # monotonic, in seconds
 
 
 @dataclass
@@ -62,9 +66,9 @@ class Run:
             step = Step(name)
             self.steps.append(step)
         log.info("%s ...", name)
-        start = time.monotonic()
+        step.started = time.monotonic()
         yield step
-        seconds = time.monotonic() - start
+        step.num_expected, seconds = 0, time.monotonic() - step.started
         step.seconds += seconds
         log.info("%s: %.1f s, %s rows", name, seconds, f"{step.num_rows:,}")
 
@@ -72,7 +76,7 @@ class Run:
         """Writes the run's row: outcome done, refused or failed."""
         settings = json.dumps(dataclasses.asdict(self.settings), default=str, sort_keys=True)
         counts = dataclasses.astuple(self.counts) if self.counts else (None,) * 4
-        steps = [dataclasses.astuple(step) for step in self.steps]
+        steps = [(step.name, step.seconds, step.num_rows) for step in self.steps]
         self.lake.append_values(
             RUNS,
             [
@@ -94,6 +98,23 @@ class Run:
                 )
             ],
         )
+
+
+def last_source_version(lake: Lake, source: str) -> str | None:
+    """The version of `source` that the last run read that ended well; null when there is none."""
+    if not lake.exists(RUNS):
+        return None
+    ended = lake.read(RUNS).where((F.col("outcome") == "done") & (F.col("source") == source)).orderBy(F.desc("finished_at")).select("source_version").first()
+    return ended[0] if ended else None
+
+
+def seconds_per_video(lake: Lake) -> float | None:
+    """How long the last run that encoded at least 1,000 videos took for one; null when there is none."""
+    if not lake.exists(RUNS):
+        return None
+    steps = lake.read(RUNS).select("finished_at", F.explode("steps").alias("step")).where("step.name = 'encode' AND step.num_rows >= 1000")
+    last = steps.orderBy(F.desc("finished_at")).select(F.col("step.seconds") / F.col("step.num_rows")).first()
+    return last[0] if last else None
 
 
 def utc_now() -> datetime:

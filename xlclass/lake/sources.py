@@ -44,6 +44,32 @@ class Catalogue:
     rows: DataFrame
     name: str
     version: str
+    kind: str
+    id_column: str
+
+    def require_unchanged(self) -> None:
+        """Makes sure that what was read is still what is there; a Delta table is read at its version, so it may change.
+
+        Raises:
+            SourceError: files came, went or changed since `read_catalogue`.
+        """
+        if self.kind == "demo" or self.version.isdigit():
+            return
+        if _version(self.rows.sparkSession, self.name, self.kind) != self.version:
+            raise SourceError(f"the source {self.name} changed while it was read: nothing of it was used; run it again when it is complete")
+
+    def deleted_since(self, version: str) -> DataFrame | None:
+        """The ids (column `video_id`) that a Delta source with a change feed deleted after its `version`; null where none tells."""
+        if not (self.version.isdigit() and version.isdigit() and self.kind in ("delta", "table")) or int(version) >= int(self.version):
+            return None
+        spark = self.rows.sparkSession
+        table = DeltaTable.forName(spark, self.name) if self.kind == "table" else DeltaTable.forPath(spark, self.name)
+        if table.detail().first()["properties"].get("delta.enableChangeDataFeed") != "true":
+            return None
+        reader = spark.read.option("readChangeFeed", "true").option("startingVersion", int(version) + 1).option("endingVersion", int(self.version))
+        changes = reader.table(self.name) if self.kind == "table" else reader.format("delta").load(self.name)
+        deleted = changes.where("_change_type = 'delete'").select(F.trim(F.col(self.id_column).cast("string")).alias("video_id")).distinct()
+        return deleted.join(self.rows.select("video_id"), "video_id", how="left_anti")
 
 
 def read_catalogue(spark: SparkSession, settings: Settings) -> Catalogue:
@@ -55,19 +81,23 @@ def read_catalogue(spark: SparkSession, settings: Settings) -> Catalogue:
     given = settings.source
     if given.path == "demo":
         raw, name, version = _demo(spark)
+        kind = "demo"
     else:
         name = given.path if given.format == "table" else settings.resolve(given.path)
         kind = given.format if given.format != "auto" else _kind(spark, name)
         try:
-            raw = _load(spark, name, kind)
             version = _version(spark, name, kind)
+            raw = _load(spark, name, kind, version)
         except (PySparkException, Py4JJavaError) as error:
             raise SourceError(f"{settings.file}: source.path: cannot read {name} as {kind}: {str(error).splitlines()[0]}") from error
-    return Catalogue(_canonical(raw, settings), name, version)
+    return Catalogue(_canonical(raw, settings), name, version, kind, given.columns.video_id)
 
 
-def _load(spark: SparkSession, name: str, kind: str) -> DataFrame:
-    """The source as it is; rows that cannot be parsed are kept in a column of their own."""
+def _load(spark: SparkSession, name: str, kind: str, version: str) -> DataFrame:
+    """The source as it is, a Delta table as it was at `version`; rows that cannot be parsed are kept in a column of their own."""
+    if version.isdigit():
+        pinned = spark.read.option("versionAsOf", version)
+        return pinned.table(name) if kind == "table" else pinned.format("delta").load(name)
     if kind == "table":
         return spark.table(name)
     if kind == "json":
@@ -114,7 +144,7 @@ def _version(spark: SparkSession, name: str, kind: str) -> str:
         return str(table.history(1).select("version").first()[0])
     paths = spark.table(name).inputFiles() if kind == "table" else name
     files = spark.read.format("binaryFile").load(paths).select("path", "length", F.col("modificationTime").cast("string"))
-    return hashlib.sha256(repr(sorted(map(tuple, files.collect()))).encode()).hexdigest()[:16]
+    return "f" + hashlib.sha256(repr(sorted(map(tuple, files.collect()))).encode()).hexdigest()[:15]  # never all digits, as Delta's are
 
 
 def _delta_table(spark: SparkSession, name: str, kind: str) -> DeltaTable | None:

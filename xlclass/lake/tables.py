@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
+from pathlib import Path
 
-from delta.tables import DeltaTable
+from delta.exceptions import DeltaConcurrentModificationException
+from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from xlclass.errors import LakeError
 from xlclass.schemas import Table
 
-Transform = Callable[[DataFrame], DataFrame]
+_TRIES = 4
+_MANY_FILES, _FILE_BYTES = 16, 128 << 20
 _PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.checkpointPolicy": "classic"}  # what delta-rs and DuckDB can read
 
 
@@ -57,40 +59,78 @@ class Lake:
         """Its newest Delta version."""
         return int(DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").first()[0])
 
-    def append(self, table: Table, rows: DataFrame) -> None:
-        """Adds rows in one commit; columns are checked and put in the contract's order."""
-        self.ensure(table)
-        conform(rows, table).write.format("delta").mode("append").save(self.path(table))
+    def append(self, table: Table, rows: DataFrame, commit_id: str | None = None) -> None:
+        """Adds rows in one commit; columns are checked and put in the contract's order.
 
-    def replace(self, table: Table, rows: DataFrame) -> None:
+        A commit with an id is taken once: a second one of the same id, after a kill, changes nothing.
+        """
+        self.ensure(table)
+        self._write(table, rows, "append", commit_id)
+
+    def replace(self, table: Table, rows: DataFrame, commit_id: str | None = None) -> None:
         """Writes `rows` in place of all that the table holds, in one commit."""
         self.ensure(table)
-        conform(rows, table).write.format("delta").mode("overwrite").save(self.path(table))
+        self._write(table, rows, "overwrite", commit_id)
 
     def append_values(self, table: Table, values: list[tuple[object, ...]]) -> None:
         """Adds a few rows that the driver holds, each in the contract's order."""
         self.ensure(table)
         self.append(table, self.spark.createDataFrame(values, self.read(table).schema))
 
-    def upsert(self, table: Table, pending: DataFrame, num_new: int, num_changed: int, transform: Transform = lambda rows: rows) -> None:
-        """Writes `transform(pending)`: rows with `is_new` are appended, the others replace the row of their key.
+    def commit(self, table: Table, staged: DataFrame, commit_id: str) -> tuple[int, int]:
+        """Writes staged rows, and gives how many were new and how many changed: the new (`is_new`) are appended, the others replace the row of their key.
 
-        `transform` may be dear: it runs once per row. Changed rows are staged before the merge, which would run it again.
+        The rows must be staged: a lost race, and the merge itself, read them again.
         """
+        num_new, num_changed = staged.agg(F.count_if("is_new"), F.count_if(~F.col("is_new"))).first()
         if num_new:
-            self.append(table, transform(pending.where("is_new")))
+            self.append(table, staged.where("is_new"), f"{commit_id}/new")
         if num_changed:
-            self._merge_staged(table, conform(transform(pending.where("NOT is_new")), table))
+            changed = conform(staged.where("NOT is_new"), table)
+            self._merge(table, changed, f"{commit_id}/changed", lambda merge: merge.whenMatchedUpdateAll().whenNotMatchedInsertAll())
+        return num_new, num_changed
 
-    def _merge_staged(self, table: Table, rows: DataFrame) -> None:
-        staged = f"{self.root}/_staged/{table.name}-{uuid.uuid4().hex}"
-        rows.write.parquet(staged)
+    def delete(self, table: Table, keys: DataFrame, commit_id: str) -> None:
+        """Deletes the rows of these keys; `keys` must be staged."""
+        self._merge(table, keys, commit_id, lambda merge: merge.whenMatchedDelete())
+
+    def optimize(self, table: Table) -> bool:
+        """Joins small files, in the order of the table's clustering, where there are many; gives whether it did."""
+        if sum(1 for _ in Path(self.path(table)).rglob("*.parquet")) <= _MANY_FILES:  # those of older versions included: cheap, and never too few
+            return False
+        detail = DeltaTable.forPath(self.spark, self.path(table)).detail().select("numFiles", "sizeInBytes").first()
+        crowded = detail["numFiles"] > _MANY_FILES + 2 * detail["sizeInBytes"] // _FILE_BYTES
+        if crowded:
+            DeltaTable.forPath(self.spark, self.path(table)).optimize().executeCompaction()
+        return bool(crowded)
+
+    def _write(self, table: Table, rows: DataFrame, mode: str, commit_id: str | None) -> None:
+        writer = conform(rows, table).write.format("delta").mode(mode)
+        if commit_id:
+            writer = writer.option("txnAppId", f"{table.name}/{commit_id}").option("txnVersion", 1)
+        _retried(lambda: writer.save(self.path(table)))
+
+    def _merge(self, table: Table, rows: DataFrame, commit_id: str, clauses: Callable[[DeltaMergeBuilder], DeltaMergeBuilder]) -> None:
+        same_key = " AND ".join(f"old.{key} = new.{key}" for key in table.keys if key in rows.columns)
+        conf = self.spark.conf  # a merge takes its id from the session; there is one writer in it
+        conf.set("spark.databricks.delta.write.txnAppId", f"{table.name}/{commit_id}")
+        conf.set("spark.databricks.delta.write.txnVersion", "1")
         try:
-            same_key = " AND ".join(f"old.{key} = new.{key}" for key in table.keys)
-            merge = DeltaTable.forPath(self.spark, self.path(table)).alias("old").merge(self.spark.read.parquet(staged).alias("new"), same_key)
-            merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+            _retried(lambda: clauses(DeltaTable.forPath(self.spark, self.path(table)).alias("old").merge(rows.alias("new"), same_key)).execute())
         finally:
-            _delete(self.spark, staged)
+            conf.unset("spark.databricks.delta.write.txnAppId")
+            conf.unset("spark.databricks.delta.write.txnVersion")
+
+
+def _retried(write: Callable[[], object]) -> None:
+    """Writes; a commit that lost a race (to OPTIMIZE, say) is tried again from the same rows."""
+    for left in reversed(range(_TRIES)):
+        try:
+            write()
+            return
+        except DeltaConcurrentModificationException:
+            if not left:
+                raise
 
 
 def conform(rows: DataFrame, table: Table) -> DataFrame:
@@ -103,8 +143,3 @@ def conform(rows: DataFrame, table: Table) -> DataFrame:
     if missing or extra:
         raise LakeError(f"rows for {table.name} do not fit its contract: missing {sorted(missing) or 'none'}, unknown {sorted(extra) or 'none'}")
     return rows.select(*(F.col(column.name).cast(column.type).alias(column.name) for column in table.columns))
-
-
-def _delete(spark: SparkSession, path: str) -> None:
-    target = spark._jvm.org.apache.hadoop.fs.Path(path)
-    target.getFileSystem(spark._jsc.hadoopConfiguration()).delete(target, True)

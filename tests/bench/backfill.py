@@ -1,0 +1,244 @@
+"""How fast a backfill is: beside a bare loop over the same texts, when little or nothing changed, and as the catalogue grows.
+
+The bare loop is two one-thread processes that only encode the same prepared texts, at their best batch size, without
+de-duplication. Rounds are paired (loop, then backfill, on the same two cores, the session started and warm); medians of the
+ratios count. Rows are of the real catalogue, labels and all; the head is trained before on 4,000 other rows of it.
+
+Bars: end to end >= 0.90 of the loop's rows per second at 50,000 rows; encode and write alone >= 0.95; at 100,000 rows a second
+run <= 5 % of the first, one with 1 % edited <= 8 %, rescoring >= 30 times faster per row than encoding; seconds per row from
+50,000 to 100,000 rows within 5 % of those from 10,000 to 50,000; peak memory of driver, JVM and workers grows by <= 10 %.
+`--quick`: a twentieth of the rows, one round, nothing judged but that every part runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from xlclass.backfill import backfill, classify  # noqa: E402  the bench runs from a checkout
+from xlclass.config import load_settings  # noqa: E402
+from xlclass.encoders import resolve_encoder  # noqa: E402
+from xlclass.encoders.contract import EncoderSpec  # noqa: E402
+from xlclass.encoders.udf import cap_threads  # noqa: E402
+from xlclass.lake.registry import Registry  # noqa: E402
+from xlclass.lake.runs import Run  # noqa: E402
+from xlclass.lake.session import open_session  # noqa: E402
+from xlclass.lake.sources import read_catalogue  # noqa: E402
+from xlclass.lake.tables import Lake  # noqa: E402
+from xlclass.pipeline import encode_videos  # noqa: E402
+from xlclass.schemas import EMBEDDINGS, VIDEOS  # noqa: E402
+from xlclass.training import train  # noqa: E402
+
+LEAST = {"end_to_end": 0.90, "encode_and_write": 0.95, "rescoring": 30.0}
+MOST = {"again": 0.05, "edited": 0.08, "marginal": 0.05, "memory_growth": 0.10}
+REPORT = ROOT / "build" / "bench" / "backfill.json"
+
+
+class Bench:
+    """A session, the catalogue, the encoder, a head, and a folder for lakes."""
+
+    def __init__(self, catalogue: Path, folder: Path) -> None:
+        self.folder = folder
+        self.spark = open_session("bench")
+        self.rows = pq.read_table(catalogue).to_pandas().sample(frac=1, random_state=1).drop_duplicates("video_id")
+        self.settings = self._settings(self.rows.tail(4_000))
+        self.encoder = resolve_encoder(self.settings)
+        run = self.run("train")
+        backfill(run, read_catalogue(self.spark, self.settings), self.encoder, None)  # the warm-up too
+        self.bundle = train(run, self.encoder).load()
+
+    def _settings(self, rows: pd.DataFrame):  # noqa: ANN202
+        rows.to_parquet(self.folder / "catalogue.parquet", row_group_size=10_000)
+        text = (ROOT / "conf" / "youtube.toml").read_text().replace("../../shared/data/youtube/catalog.parquet", "catalogue.parquet")
+        text = text.replace('"abbreviations.toml"', f'"{ROOT / "conf" / "abbreviations.toml"}"')
+        text += f'\n[taxonomy]\nfile = "{ROOT / "conf" / "taxonomy.toml"}"\nmin_training_videos = 20\n'
+        (self.folder / "settings.toml").write_text(text)
+        return load_settings(self.folder / "settings.toml")
+
+    def run(self, name: str) -> Run:
+        """A run on the lake of that name."""
+        return Run("bench", Lake(self.spark, str(self.folder / name)), self.settings)
+
+    def version(self, run: Run):  # noqa: ANN202
+        """The head as the champion of the run's lake."""
+        return Registry(run.lake).register(self.bundle, run.run_id)
+
+    def backfill(self, name: str, rows: pd.DataFrame) -> tuple[float, Run]:
+        """Seconds that bringing the lake of that name up to `rows` takes, from reading to the last commit."""
+        self._settings(rows)
+        run = self.run(name)
+        version = Registry(run.lake).champion() if (self.folder / name).is_dir() else self.version(run)
+        start = time.monotonic()
+        backfill(run, read_catalogue(self.spark, self.settings), self.encoder, version)
+        return time.monotonic() - start, run
+
+    def texts(self, name: str) -> list[str]:
+        """The prepared texts of a lake."""
+        return [row[0] for row in Lake(self.spark, str(self.folder / name)).read(VIDEOS).where("text IS NOT NULL").select("text").collect()]
+
+    def encode_and_write(self, name: str) -> float:
+        """Seconds to encode the videos of a lake and to write their embeddings to a new table."""
+        videos = Lake(self.spark, str(self.folder / name)).read(VIDEOS).selectExpr("*", "true AS is_new")
+        lake = Lake(self.spark, str(self.folder / "alone"))
+        lake.ensure(EMBEDDINGS)
+        start = time.monotonic()
+        num_tasks = max(2, videos.count() // 2_000)
+        lake.append(EMBEDDINGS, encode_videos(videos, self.encoder, self.settings.encoder, num_tasks, 1))
+        seconds = time.monotonic() - start
+        shutil.rmtree(self.folder / "alone")
+        return seconds
+
+
+class Loop:
+    """The bare loop: two processes that hold the encoder."""
+
+    def __init__(self, spec: EncoderSpec, texts: list[str]) -> None:
+        self._pool = multiprocessing.get_context("spawn").Pool(2, _load, [spec])
+        some = texts[:4_000]
+        self.seconds(some, 64)  # the warm-up
+        self.batch = min((32, 64, 128, 256), key=lambda size: self.seconds(some, size))
+
+    def seconds(self, texts: list[str], batch: int | None = None) -> float:
+        """Seconds to encode the texts, half of them in each process."""
+        start = time.monotonic()
+        self._pool.starmap(_encode, [(texts[0::2], batch or self.batch), (texts[1::2], batch or self.batch)], chunksize=1)
+        return time.monotonic() - start
+
+
+def _load(spec: EncoderSpec) -> None:
+    from xlclass.encoders.saved_model import load_encoder
+
+    cap_threads(1)
+    globals()["ENCODER"] = load_encoder(spec)
+
+
+def _encode(texts: list[str], batch: int) -> int:
+    return sum(len(globals()["ENCODER"].encode(texts[i : i + batch])) for i in range(0, len(texts), batch))
+
+
+class Memory:
+    """The largest resident memory of this process and all below it, in bytes, while the block runs."""
+
+    def __enter__(self) -> Memory:
+        self.peak, self._stopped = 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(0.5):
+            self.peak = max(self.peak, sum(_resident()))
+
+
+def _resident() -> list[int]:
+    """Resident bytes of this process's family, the bare loop's two processes left out."""
+    parents, sizes = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(") ")[2].split()
+                is_loop = b"spawn_main" in (entry / "cmdline").read_bytes()
+            except OSError:  # it ended meanwhile
+                continue
+            parents[int(entry.name)], sizes[int(entry.name)] = int(fields[1]), 0 if is_loop else 4096 * int(fields[21])
+    family, own = [], multiprocessing.current_process().pid
+    for pid in parents:
+        above = pid
+        while above and above != own:
+            above = parents.get(above, 0)
+        family += [sizes[pid]] if above == own else []
+    return family
+
+
+def main() -> int:
+    """Runs all parts, writes build/bench/backfill.json and prints the verdict."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--catalogue", type=Path, default=ROOT.parent / "shared" / "data" / "youtube" / "catalog.parquet")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the rows, one round, nothing judged")
+    given = parser.parse_args()
+    if not given.catalogue.is_file():
+        print(f"backfill: there is no {given.catalogue}; give --catalogue")
+        return 2
+    scale, rounds = (20, 1) if given.quick else (1, given.rounds)
+    small, middle, large = (size // scale for size in (10_000, 50_000, 100_000))
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(given.catalogue, Path(folder))
+        figures = _growing(bench, small, middle, large) | _beside_the_loop(bench, middle, rounds) | _again(bench, large)
+    return _verdict(figures, given.quick)
+
+
+def _growing(bench: Bench, small: int, middle: int, large: int) -> dict[str, object]:
+    """Seconds and peak memory at three sizes; the lake of the largest is kept for `_again`."""
+    seconds, peaks = {}, {}
+    for size in (small, middle, large):
+        with Memory() as memory:
+            seconds[size], run = bench.backfill(f"size{size}", bench.rows.head(size))
+        peaks[size] = memory.peak
+        print(f"{size:,} rows: {seconds[size]:.1f} s, {memory.peak / 2**30:.2f} GiB; " + ", ".join(f"{s.name} {s.seconds:.1f}" for s in run.steps), flush=True)
+    before, after = (seconds[middle] - seconds[small]) / (middle - small), (seconds[large] - seconds[middle]) / (large - middle)
+    encoding = next(step.seconds for step in run.steps if step.name == "encode")
+    growth = {"marginal": abs(after / before - 1), "memory_growth": peaks[large] / peaks[small] - 1}
+    return growth | {"seconds": seconds, "peak_bytes": peaks, "first_seconds": seconds[large], "encode_seconds": encoding, "num_rows": large}
+
+
+def _beside_the_loop(bench: Bench, size: int, rounds: int) -> dict[str, object]:
+    texts = bench.texts(f"size{size}")
+    loop = Loop(bench.encoder, texts)
+    pairs = []
+    for i in range(rounds):
+        alone = loop.seconds(texts)
+        whole, _ = bench.backfill(f"round{i}", bench.rows.head(size))
+        pairs.append({"loop": alone, "end_to_end": whole, "encode_and_write": bench.encode_and_write(f"size{size}")})
+        print(f"round {i + 1}: " + ", ".join(f"{name} {value:.1f} s" for name, value in pairs[-1].items()), flush=True)
+    ratios = {name: statistics.median(pair["loop"] / pair[name] for pair in pairs) for name in ("end_to_end", "encode_and_write")}
+    return ratios | {"rounds": pairs, "loop_batch": loop.batch, "loop_rows_per_second": len(texts) / statistics.median(p["loop"] for p in pairs)}
+
+
+def _again(bench: Bench, size: int) -> dict[str, float]:
+    """Shares of the first run's time: nothing changed, 1 % edited; and how much faster per row rescoring is than encoding."""
+    name, rows = f"size{size}", bench.rows.head(size).copy()
+    again, _ = bench.backfill(name, rows)
+    rows.loc[rows.index[::100], "title"] = rows.loc[rows.index[::100], "title"] + " again"
+    edited, run = bench.backfill(name, rows)
+    bench.bundle.manifest["model_version"] = "another"
+    version = bench.version(run)
+    start = time.monotonic()
+    classify(bench.run(name), version)
+    rescored = time.monotonic() - start
+    print(f"again {again:.1f} s, 1 % edited {edited:.1f} s, rescored {rescored:.1f} s", flush=True)
+    return {"again_seconds": again, "edited_seconds": edited, "rescored_seconds": rescored}
+
+
+def _verdict(figures: dict, quick: bool) -> int:
+    first = figures["first_seconds"]
+    figures |= {"again": figures["again_seconds"] / first, "edited": figures["edited_seconds"] / first}
+    figures["rescoring"] = figures["encode_seconds"] / figures["rescored_seconds"]
+    judged = {name: figures[name] >= bar for name, bar in LEAST.items()} | {name: figures[name] <= bar for name, bar in MOST.items()}
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps({"figures": figures, "bars": LEAST | MOST, "judged": not quick and judged}, indent=1))
+    parts = [f"{name} {figures[name]:.3f} ({(LEAST | MOST)[name]}) {'not judged' if quick else 'ok' if ok else 'MISSED'}" for name, ok in judged.items()]
+    print("backfill: " + "; ".join(parts))
+    return 0 if quick or all(judged.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""The chunks of a plan carried out: prepared, encoded, classified, staged, and committed table by table."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from xlclass.catalog import load_preparation
+from xlclass.catalog.rules import COUNTED_LATER, ENCODING
+from xlclass.catalog.taxonomy import load_taxonomy
+from xlclass.encoders.contract import EncoderSpec
+from xlclass.encoders.udf import FAILED, NOT_FINITE
+from xlclass.errors import EncoderError
+from xlclass.lake.lease import Lease
+from xlclass.lake.plans import Plan, Plans
+from xlclass.lake.runs import Run, utc_now
+from xlclass.model.bundle import ModelVersion
+from xlclass.pending import CARRIED, FEW, hinted
+from xlclass.pipeline import classification_digest, classify_embeddings, encode_key, encode_videos, log_rows, prepare_videos
+from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS, Table
+
+log = logging.getLogger(__name__)
+_TASK_VIDEOS = 2_000  # videos a task encodes: seconds, so that progress shows and a lost worker costs little
+_MOST_FAILED = 0.5  # share of a chunk's texts that may fail before it is the encoder that is broken
+_FAILURES = {"encoder_failed": FAILED, "vector_not_finite": NOT_FINITE}
+
+
+@dataclass
+class Chunks:
+    """What all chunks are done with; `languages` are the only ones that are encoded and classified, empty for all."""
+
+    run: Run
+    plans: Plans
+    lease: Lease
+    encoder: EncoderSpec | None
+    version: ModelVersion | None
+    languages: tuple[str, ...]
+    changed: set[str] = field(default_factory=set)
+
+    def do(self, plan: Plan, chunk: int) -> None:
+        """One chunk, unless it is done."""
+        tally = self.plans.tally(plan, chunk)
+        if tally is None and (plan.num_pending or plan.num_stale):
+            tally = self._done(plan, chunk)
+            self.plans.chunk_done(plan, chunk, tally)
+        self._add(tally or {})
+
+    def _done(self, plan: Plan, chunk: int) -> dict[str, int]:
+        """What was counted in the chunk, once it is prepared, encoded and committed."""
+        log.info("chunk %d of %d", chunk + 1, plan.num_chunks)
+        with self.run.step("prepare") as step:
+            videos = self._prepare(plan, chunk)
+            step.num_rows += videos.count() if videos else 0
+        with self.run.step("encode") as step:
+            step.num_expected = -(-(plan.num_pending + plan.num_stale) // plan.num_chunks)
+            embeddings = self._encode(plan, chunk, videos)
+            step.num_rows += embeddings.where("is_encoded").count() if embeddings else 0
+        with self.run.step("commit"):
+            return self._commit_chunk(plan, chunk, videos, embeddings)
+
+    def reject(self, plan: Plan) -> None:
+        """Records the plan's rejected rows that are not recorded yet."""
+        rejected = self.plans.rows(plan.plan_id, "rejected")
+        if rejected is not None:
+            self._record(rejected, plan, f"{plan.plan_id}/source")
+
+    def delete_gone(self, plan: Plan) -> None:
+        """Deletes what the source no longer has: predictions first, so that none is without its video."""
+        gone = self.plans.rows(plan.plan_id, "gone")
+        if gone is not None and not gone.isEmpty():
+            with self.run.step("delete") as step:
+                step.num_rows = gone.count()
+                for table in (PREDICTIONS, EMBEDDINGS, VIDEOS):
+                    self.lease.check()
+                    self.run.lake.delete(table, gone, f"{plan.plan_id}/gone")
+                    self.changed.add(table.name)
+
+    def rescore(self, plan_id: str) -> None:
+        """Scores every embedding that the version has not scored in its present form, from `embeddings` alone."""
+        assert self.version
+        with self.run.step("classify") as step:
+            known = self.run.lake.read(PREDICTIONS).select("video_id", F.col("input_digest").alias("known_digest"))
+            wanted = self._of_languages(self.run.lake.read(EMBEDDINGS)).select("video_id", classification_digest(self.version).alias("digest"))
+            joined = wanted.join(known, "video_id", how="left")
+            stale = joined.where(~F.col("known_digest").eqNullSafe(F.col("digest"))).select("video_id", F.col("known_digest").isNull().alias("is_new"))
+            step.num_rows += self._rescore(plan_id, stale.persist())
+            stale.unpersist()
+
+    def finish(self) -> None:
+        """The plan is done: nothing of it is kept; tables of many small files are put together."""
+        self.plans.drop()
+        with self.run.step("optimize") as step:
+            step.num_rows = sum(self.run.lake.optimize(table) for table in (VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG) if table.name in self.changed)
+
+    def _prepare(self, plan: Plan, chunk: int) -> DataFrame | None:
+        """The chunk's videos, staged."""
+        rows = self.plans.rows(plan.plan_id, "pending", f"chunk={chunk}")
+        if rows is None:
+            return None
+        settings = self.run.settings
+        preparation, taxonomy = load_preparation(settings), load_taxonomy(settings.resolve(settings.taxonomy.file))
+        return self.plans.stage(prepare_videos(rows, preparation, taxonomy), plan.plan_id, chunk, "videos")
+
+    def _encode(self, plan: Plan, chunk: int, videos: DataFrame | None) -> DataFrame | None:
+        """The chunk's rows of `embeddings`, staged, with `is_new` and `is_encoded`; a vector that is right already is copied."""
+        assert self.encoder
+        pending = self._to_encode(videos) if videos is not None else None
+        stale = self.plans.rows(plan.plan_id, "stale", f"chunk={chunk}")
+        both = [rows.select("video_id", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector") for rows in (pending, stale) if rows]
+        if not both:
+            return None
+        todo = self._of_languages(both[0] if len(both) == 1 else both[0].unionByName(both[1]))
+        fresh, kept = todo.where("NOT has_vector"), todo.where("has_vector")
+        num_fresh = fresh.count()
+        encoded = self._encoded(fresh, num_fresh)
+        if not todo.where("has_vector").isEmpty():
+            vectors = self.run.lake.read(EMBEDDINGS).select("video_id", "vector")
+            copied = vectors.join(kept.drop("text"), "video_id", how="inner").withColumn("encode_key", encode_key(self.encoder.encoder_id))
+            encoded = encoded.unionByName(copied.select(*EMBEDDINGS.names, "is_new", F.lit(False).alias("is_encoded")))
+        staged = self.plans.stage(encoded, plan.plan_id, chunk, "embeddings")
+        num_failed = staged.where(_failure().isNotNull()).count() if num_fresh else 0
+        if num_failed > max(_MOST_FAILED * num_fresh, 10):
+            raise EncoderError(
+                f"the encoder {self.encoder.path} failed on {num_failed:,} of {num_fresh:,} texts: it is the encoder that is broken, not the texts"
+            )
+        return staged
+
+    def _encoded(self, fresh: DataFrame, num_fresh: int) -> DataFrame:
+        assert self.encoder
+        partitions = max(self.run.lake.spark.sparkContext.defaultParallelism, -(-num_fresh // _TASK_VIDEOS))
+        rows = encode_videos(fresh, self.encoder, self.run.settings.encoder, partitions, self._threads)
+        return rows.withColumn("is_encoded", F.lit(True))
+
+    def _to_encode(self, videos: DataFrame) -> DataFrame:
+        """The chunk's videos with `is_new` and `has_vector` as `embeddings` has it, without those whose row there is right."""
+        assert self.encoder
+        new = videos.where("is_new").withColumn("has_vector", F.lit(False))
+        changed = videos.where("NOT is_new")
+        if changed.isEmpty():
+            return new
+        known = self.run.lake.read(EMBEDDINGS).select("video_id", F.struct("encode_key", *CARRIED).alias("known"))
+        found = known.join(F.broadcast(changed.select("video_id")), "video_id", how="left_semi")
+        joined = changed.drop("is_new").join(found, "video_id", how="left").withColumn("is_new", F.col("known").isNull())
+        same_key = F.coalesce(F.col("known.encode_key").eqNullSafe(encode_key(self.encoder.encoder_id)), F.lit(False))
+        same_rest = F.struct(*(f"known.{name}" for name in CARRIED)).eqNullSafe(F.struct(*CARRIED))
+        return new.unionByName(joined.withColumn("has_vector", same_key).where(~(same_key & same_rest)).drop("known"))
+
+    def _commit_chunk(self, plan: Plan, chunk: int, videos: DataFrame | None, embeddings: DataFrame | None) -> dict[str, int]:
+        commit_id = f"{plan.plan_id}/{chunk}"
+        tally: dict[str, int] = {}
+        if embeddings is not None:
+            failed = embeddings.select("video_id", _failure().alias("rule")).where(F.col("rule").isNotNull())
+            num_failed = {row["rule"]: row["count"] for row in failed.groupBy("rule").count().collect()}
+            embeddings = embeddings.where(_failure().isNull())
+            if num_failed and videos is not None:
+                tally |= num_failed
+                self._reject_failed(plan, chunk, videos, failed)
+                videos = videos.join(F.broadcast(failed.select("video_id")), "video_id", how="left_anti")
+        if videos is not None:
+            tally |= _languages(videos)
+            self._commit(VIDEOS, videos, commit_id)
+        if embeddings is not None:
+            self._commit(EMBEDDINGS, embeddings.drop("is_encoded"), commit_id)
+            if self.version:
+                scored = classify_embeddings(embeddings, self.version, self.run.run_id, self._threads)
+                predictions = self.plans.stage(scored, plan.plan_id, chunk, "predictions")
+                self._commit(PREDICTIONS, predictions, commit_id)
+                self.run.lake.append(PREDICTION_LOG, log_rows(predictions), commit_id)
+        return tally
+
+    def _add(self, tally: dict[str, int]) -> None:
+        """Adds what was counted in a chunk to the run's counts."""
+        assert self.run.counts
+        for rule, num_rows in tally.items():
+            self.run.rules[rule] += num_rows
+        num_failed = sum(tally.get(rule, 0) for rule in ENCODING)
+        self.run.counts.rows_ok -= num_failed
+        self.run.counts.rows_rejected += num_failed
+
+    def _rescore(self, plan_id: str, stale: DataFrame) -> int:
+        """How many rows were stale; where that is more than half, or many, the table is written anew in one commit, else they are merged."""
+        assert self.version
+        lake, num_stale = self.run.lake, stale.count()
+        began = {name: self.plans.rows(plan_id, name) is not None for name in ("rescored-all", "rescored-some")}  # by a run that was killed
+        if not num_stale and not any(began.values()):
+            return 0
+        embeddings = lake.read(EMBEDDINGS)
+        is_most = not self.languages and (num_stale > FEW or 2 * num_stale > embeddings.count())
+        whole = began["rescored-all"] or is_most and not began["rescored-some"]
+        rows = embeddings if whole else embeddings.join(hinted(stale, num_stale), "video_id", how="inner")
+        staged = self.plans.stage(
+            classify_embeddings(rows, self.version, self.run.run_id, self._threads), plan_id, "rescored-all" if whole else "rescored-some"
+        )
+        self.lease.check()
+        if whole:
+            lake.replace(PREDICTIONS, staged, f"{plan_id}/rescored")
+        else:
+            lake.commit(PREDICTIONS, staged, f"{plan_id}/rescored")
+        lake.append(PREDICTION_LOG, log_rows(staged), f"{plan_id}/rescored")
+        self.changed |= {PREDICTIONS.name, PREDICTION_LOG.name}
+        return num_stale
+
+    @property
+    def _threads(self) -> int:
+        return int(self.run.lake.spark.conf.get("spark.task.cpus", "1"))
+
+    def _reject_failed(self, plan: Plan, chunk: int, videos: DataFrame, failed: DataFrame) -> None:
+        """Videos that the encoder fails on go to `rejected_videos` instead of `videos`."""
+        row = F.to_json(F.struct("video_id", "title", "text", "language"))
+        rows = videos.join(F.broadcast(failed), "video_id", how="inner").select(F.sha2(row, 256).alias("row_digest"), "rule", row.alias("row"))
+        self._record(rows, plan, f"{plan.plan_id}/{chunk}")
+
+    def _record(self, rejected: DataFrame, plan: Plan, commit_id: str) -> None:
+        known = self.run.lake.read(REJECTED_VIDEOS).select("row_digest", "rule")
+        fresh = rejected.join(known, ["row_digest", "rule"], how="left_anti").select(
+            "row_digest", "rule", "row", F.lit(plan.source).alias("source"), F.lit(self.run.run_id).alias("run_id"), F.lit(utc_now()).alias("rejected_at")
+        )
+        if not fresh.isEmpty():
+            self.run.lake.append(REJECTED_VIDEOS, fresh, commit_id)
+
+    def _commit(self, table: Table, staged: DataFrame, commit_id: str) -> None:
+        self.lease.check()
+        self.run.lake.commit(table, staged, commit_id)
+        self.changed.add(table.name)
+
+    def _of_languages(self, rows: DataFrame) -> DataFrame:
+        return rows.where(F.col("language").isin(*self.languages)) if self.languages else rows
+
+
+def _languages(videos: DataFrame) -> dict[str, int]:
+    """How often the detector overruled a declaration, and how many languages are unknown."""
+    overruled = (F.col("language_source") == "detected") & F.col("declared_language").isNotNull()
+    row = videos.agg(F.count_if(overruled), F.count_if(F.col("language_source") == "unknown")).first()
+    return dict(zip(COUNTED_LATER, row, strict=True))
+
+
+def _failure() -> Column:
+    """The rule that a row of embeddings breaks, null when it has its vector."""
+    return F.coalesce(*(F.when(F.col("vector") == F.lit(mark), F.lit(rule)) for rule, mark in _FAILURES.items()))

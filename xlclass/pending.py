@@ -1,0 +1,147 @@
+"""What a backfill has to do: the source compared with the lake, and the rows for it staged.
+
+Comparing reads ids, digests and keys only. A text is read once, when its row is staged, and no vector at all; a join with
+few rows on one side is a broadcast.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from xlclass.catalog.language import DECISION_VERSION
+from xlclass.catalog.rules import REJECTING, WARNING, rule_counts, with_rules
+from xlclass.catalog.taxonomy import Taxonomy
+from xlclass.catalog.text import Preparation
+from xlclass.config import settings_digest
+from xlclass.lake.sources import Catalogue
+from xlclass.lake.tables import Lake
+from xlclass.pipeline import encode_key
+from xlclass.schemas import CHANNELS, EMBEDDINGS, VIDEOS
+
+CARRIED = ("language", "text_source", "text_quality", "visual_vector")  # what a row of embeddings has of its video beside the key
+_TEXTS = ("title", "description", "channel_id", "language", "updated_at")
+_LISTS = ("tags", "countries", "labels", "visual_vector")
+FEW = 500_000  # ids that are broadcast
+
+
+@dataclass(frozen=True)
+class Input:
+    """The source, and what decides how its rows become videos."""
+
+    catalogue: Catalogue
+    preparation: Preparation
+    taxonomy: Taxonomy
+    profile_version: str | None
+    visual_dim: int
+    now: datetime
+    since: datetime | None = None
+
+    def rows(self) -> DataFrame:
+        """The source's rows with `input_digest`; those known to be older than `since` are passed over."""
+        made_by = settings_digest(self.preparation.version, DECISION_VERSION, self.taxonomy.aliases, self.profile_version)
+        texts = [part for name in _TEXTS for part in (F.col(name), F.isnull(name))]  # xxhash64 itself passes over nulls
+        lists = [part for name in _LISTS for part in (F.col(name), F.size(name))]  # and empty lists
+        rows = self.catalogue.rows.withColumn("input_digest", F.xxhash64(F.lit(made_by), *texts, *lists))
+        return rows if self.since is None else rows.where(F.coalesce(F.col("updated_at") >= F.lit(self.since), F.lit(True)))
+
+    def ruled(self, rows: DataFrame, is_unique: bool = False) -> DataFrame:
+        """`rows` after the rules."""
+        return with_rules(rows, list(self.taxonomy.aliases), self.visual_dim, self.now, is_unique)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every row of the source by video_id, `rule`, `is_new` and `state` (rejected, same, changed, new), kept in memory; and the sums."""
+
+    rows: DataFrame
+    states: Counter[str]
+    rules: dict[str, int]
+
+    @property
+    def num_pending(self) -> int:
+        """Rows that are new or changed."""
+        return self.states["new"] + self.states["changed"]
+
+
+def compare(given: Input, lake: Lake) -> Comparison:
+    """The source's rows against the videos that the lake holds."""
+    known = lake.read(VIDEOS).select("video_id", F.col("input_digest").alias("known_digest"))
+    state = (
+        F.when(F.col("rule").isNotNull(), "rejected")
+        .when(F.col("known_digest").isNull(), "new")
+        .when(F.col("known_digest") == F.col("input_digest"), "same")
+        .otherwise("changed")
+    )
+    joined = given.ruled(given.rows()).select("video_id", "input_digest", "rule", "warnings").join(known, "video_id", how="left")
+    rows = joined.select("video_id", "rule", "warnings", F.col("known_digest").isNull().alias("is_new"), state.alias("state")).persist()
+    states: Counter[str] = Counter()
+    rules = dict.fromkeys((*REJECTING, *WARNING), 0)
+    for row in rows.groupBy("state").agg(F.count("*").alias("num_rows"), *rule_counts()).collect():
+        states[row["state"]] += row["num_rows"]
+        for rule in rules:
+            rules[rule] += row[rule]
+    return Comparison(rows, states, rules)
+
+
+def pending_ids(comparison: Comparison, limit: int | None) -> DataFrame:
+    """video_id and is_new of what is new or changed, `limit` of them at most."""
+    ids = comparison.rows.where("state IN ('new', 'changed')").select("video_id", "is_new")
+    return ids if limit is None else ids.orderBy(F.xxhash64("video_id"), "video_id").limit(limit)
+
+
+def pending_rows(given: Input, lake: Lake, ids: DataFrame, comparison: Comparison) -> DataFrame:
+    """What `prepare_videos` needs of the source's rows of these ids."""
+    is_unique = not comparison.rules["duplicate_video_id"]
+    profiles = lake.read(CHANNELS).select("channel_id", F.col("tags").alias("channel_tags"), F.col("language").alias("channel_language"))
+    rows = given.ruled(given.rows().join(hinted(ids, comparison.num_pending), "video_id", how="inner"), is_unique).where(F.col("rule").isNull())
+    return rows.join(profiles, "channel_id", how="left").select("video_id", *_TEXTS, *_LISTS, "channel_tags", "channel_language", "input_digest", "is_new")
+
+
+def rejected_rows(given: Input, comparison: Comparison) -> DataFrame:
+    """row_digest, rule and row (JSON) of the source's rows that cannot be used, each once."""
+    twice = comparison.rows.where("rule = 'duplicate_video_id'").select("video_id").distinct().withColumn("is_twice", F.lit(True))
+    rows = given.rows().join(hinted(twice, comparison.rules["duplicate_video_id"]), "video_id", how="left")
+    suspect = rows.where(F.col("unreadable") | F.col("video_id").isNull() | F.col("is_twice"))
+    return given.ruled(suspect).where(F.col("rule").isNotNull()).select("row_digest", "rule", "row").dropDuplicates(["row_digest", "rule"])
+
+
+def gone_ids(comparison: Comparison, lake: Lake) -> DataFrame:
+    """video_id of the lake's videos that the source no longer has."""
+    return lake.read(VIDEOS).select("video_id").join(comparison.rows.where("rule IS NULL").select("video_id"), "video_id", how="left_anti")
+
+
+def stale_embeddings(lake: Lake, encoder_id: str) -> DataFrame:
+    """video_id, is_new and has_vector of the videos whose embedding is missing, of another key, or says another language or source.
+
+    `has_vector`: the vector is right as it is, only what stands beside it is not.
+    """
+    known = lake.read(EMBEDDINGS).select("video_id", F.struct("encode_key", *CARRIED).alias("known"))
+    joined = lake.read(VIDEOS).select("video_id", encode_key(encoder_id).alias("key"), *CARRIED).join(known, "video_id", how="left")
+    same_key = F.coalesce(F.col("known.encode_key").eqNullSafe(F.col("key")), F.lit(False))
+    same_rest = F.struct(*(f"known.{name}" for name in CARRIED)).eqNullSafe(F.struct(*CARRIED))
+    flags = joined.select("video_id", F.col("known").isNull().alias("is_new"), same_key.alias("has_vector"), same_rest.alias("is_same"))
+    return flags.where(F.col("is_new") | ~F.col("has_vector") | ~F.col("is_same")).drop("is_same")
+
+
+def stale_videos(lake: Lake, ids: DataFrame, num_ids: int) -> DataFrame:
+    """What `encode_videos` needs of the videos of these ids."""
+    return (
+        lake.read(VIDEOS)
+        .join(hinted(ids, num_ids), "video_id", how="inner")
+        .select("video_id", "title", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector")
+    )
+
+
+def chunk_of(num_chunks: int) -> Column:
+    """The chunk of a video: by the hash of its id."""
+    return F.pmod(F.xxhash64("video_id"), F.lit(num_chunks))
+
+
+def hinted(ids: DataFrame, num_ids: int) -> DataFrame:
+    """`ids`, to be broadcast where they are few."""
+    return F.broadcast(ids) if num_ids <= FEW else ids
