@@ -1,0 +1,27 @@
+"""`pyspark.ml.functions.predict_batch_udf`: Spark's own way to run a model over a column, in Spark's default Arrow batches."""
+
+import passes
+import vectors
+from pyspark.ml.functions import predict_batch_udf
+from pyspark.sql.types import ArrayType, FloatType
+from spark_peer import seconds_to_write, session
+
+
+def encoding(job):
+    spark, udfs = session(10_000), {}
+
+    def encode(file: str, batch: int, out: str) -> float:
+        if batch not in udfs:  # one that is made anew loads its model anew
+            udfs[batch] = predict_batch_udf(lambda: _predict(job["encoder"]), return_type=ArrayType(FloatType()), batch_size=batch)
+        return seconds_to_write(spark, file, job["partitions"], udfs[batch]("text"), out)
+
+    return encode
+
+
+def _predict(folder: str):
+    model = vectors.load_once(folder)
+    return lambda texts: vectors.encode(model, texts, len(texts))
+
+
+if __name__ == "__main__":
+    passes.run(encoding)
