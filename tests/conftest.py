@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def spark():
     """The session of the jobs, small: two cores, two shuffle partitions."""
     os.environ["PYSPARK_SUBMIT_ARGS"] = (
-        "--master local[2] --driver-memory 2g --driver-java-options -XX:TieredStopAtLevel=1 --conf spark.sql.shuffle.partitions=2 pyspark-shell"
+        "--master local[2] --driver-memory 2g --driver-java-options \"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=400m\" --conf spark.sql.shuffle.partitions=2 pyspark-shell"
     )
     from xlclass.lake.session import open_session
 
