@@ -23,8 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def spark():
     """The session of the jobs, small: two cores, two shuffle partitions."""
+    java = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=400m"  # with the 48 MB of this level the JVM spends its time on throwing code away
     os.environ["PYSPARK_SUBMIT_ARGS"] = (
-        "--master local[2] --driver-memory 2g --driver-java-options \"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=400m\" --conf spark.sql.shuffle.partitions=2 pyspark-shell"
+        f'--master local[2] --driver-memory 2g --driver-java-options "{java}" --conf spark.sql.shuffle.partitions=2 pyspark-shell'
     )
     from xlclass.lake.session import open_session
 

@@ -19,6 +19,7 @@ import deltalake
 import numpy as np
 import pytest
 from conftest import ROOT, SETTINGS
+from standalone import Standalone, kill
 from test_training import ROWS
 
 pytestmark = [pytest.mark.slow, pytest.mark.spark]
@@ -175,6 +176,41 @@ def test_a_killed_python_worker_does_not_end_the_run(prepared, undisturbed, tmp_
         killed = _kill(process, "pyspark.daemon")
         time.sleep(0.02)
     assert process.wait(LIMIT) == 0, system.said()[-3000:]
+    same_contents(system, undisturbed)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A standalone master; tests start the workers that they break."""
+    standalone = Standalone(tmp_path_factory.mktemp("cluster"))
+    yield standalone
+    standalone.stop()
+
+
+@pytest.mark.parametrize("part", range(MOMENTS))
+def test_a_killed_executor_of_two_does_not_end_the_run(prepared, undisturbed, cluster, tmp_path, part):
+    system, workers = prepared.copy(tmp_path / "system"), [cluster.start_worker() for _ in range(2)]
+    process = system.start(master=cluster.master_url)
+    system.wait_for("plan ...", process)
+    time.sleep(_moment(undisturbed.seconds, part))
+    kill(cluster.executors(random.choice(workers)))
+    assert process.wait(LIMIT) == 0, system.said()[-3000:]
+    same_contents(system, undisturbed)
+    for worker in workers:
+        cluster.kill_worker(worker)
+
+
+@pytest.mark.parametrize("part", range(MOMENTS))
+def test_a_run_whose_only_worker_is_gone_ends_in_one_sentence_and_is_gone_on_with(prepared, undisturbed, cluster, tmp_path, part):
+    system, worker = prepared.copy(tmp_path / "system"), cluster.start_worker()
+    process = system.start(master=cluster.master_url)
+    system.wait_for("plan ...", process)
+    time.sleep(_moment(undisturbed.seconds, part))
+    cluster.kill_worker(worker)
+    assert process.wait(LIMIT) == 2, system.said()[-3000:]
+    assert "there was no worker for 10 s" in system.said()
+    assert "Traceback" not in system.said().split("there was no worker")[1]
+    assert system.finish() == 0, system.said()[-3000:]
     same_contents(system, undisturbed)
 
 
