@@ -74,7 +74,7 @@ class EncoderSettings:
     """The encoder: "embedded" (MUSE), the folder of a SavedModel, or a TF-Hub handle; and how much it is given at once."""
 
     model: str = "embedded"
-    cache: str = "~/.cache/xlclass"
+    cache: str = "~/.cache/xlclass"  # or archive://NAME, what `spark-submit --archives FILE#NAME` unpacked
     languages: tuple[str, ...] = ()  # that a SavedModel was trained on; the embedded one knows its own
     precision: str = _one_of("float32", "bfloat16")  # of the embedded one; bfloat16 is faster where the processor has it (amx_bf16, avx512_bf16)
     batch_texts: int = _in(1, 65_536, 256)

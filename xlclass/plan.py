@@ -138,7 +138,7 @@ def require_room(cores: int, memory_bytes: int | None, heap_bytes: int, worker: 
     if memory_bytes is None or needed <= memory_bytes:
         return
     fitting = (memory_bytes - _needed(0, heap_bytes, worker)) // worker
-    advice = f"run with spark.master local[{fitting}]" if fitting > 0 else "lower spark.driver.memory"
+    advice = f"run with spark.master local[{fitting},4]" if fitting > 0 else "lower spark.driver.memory"
     raise MachineError(
         f"{cores} Python workers with the encoder need {size_text(needed)} (a JVM heap of {size_text(heap_bytes)} included), "
         f"but {size_text(memory_bytes)} are free: {advice} or free some memory"
