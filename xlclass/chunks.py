@@ -25,6 +25,7 @@ from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VI
 log = logging.getLogger(__name__)
 _TASK_VIDEOS = 2_000  # videos a task encodes: seconds, so that progress shows and a lost worker costs little
 _MOST_FAILED = 0.5  # share of a chunk's texts that may fail before it is the encoder that is broken
+_FAILED_ROWS = "rows_failed"  # of the source, beside the rules in a chunk's tally
 _FAILURES = {"encoder_failed": FAILED, "vector_not_finite": NOT_FINITE}
 
 
@@ -123,6 +124,7 @@ class Chunks:
         staged = self.plans.stage(encoded, plan.plan_id, chunk, "embeddings")
         num_failed = staged.where(_failure().isNotNull()).count() if num_fresh else 0
         if num_failed > max(_MOST_FAILED * num_fresh, 10):
+            self.plans.forget(plan.plan_id, chunk, "embeddings")  # so that a run with a mended encoder tries again
             raise EncoderError(
                 f"the encoder {self.encoder.path} failed on {num_failed:,} of {num_fresh:,} texts: it is the encoder that is broken, not the texts"
             )
@@ -155,9 +157,9 @@ class Chunks:
             failed = embeddings.select("video_id", _failure().alias("rule")).where(F.col("rule").isNotNull())
             num_failed = {row["rule"]: row["count"] for row in failed.groupBy("rule").count().collect()}
             embeddings = embeddings.where(_failure().isNull())
+            if num_failed:
+                tally |= num_failed | {_FAILED_ROWS: self._reject_failed(plan, chunk, videos, failed)}
             if num_failed and videos is not None:
-                tally |= num_failed
-                self._reject_failed(plan, chunk, videos, failed)
                 videos = videos.join(F.broadcast(failed.select("video_id")), "video_id", how="left_anti")
         if videos is not None:
             tally |= _languages(videos)
@@ -174,11 +176,10 @@ class Chunks:
     def _add(self, tally: dict[str, int]) -> None:
         """Adds what was counted in a chunk to the run's counts."""
         assert self.run.counts
-        for rule, num_rows in tally.items():
-            self.run.rules[rule] += num_rows
-        num_failed = sum(tally.get(rule, 0) for rule in ENCODING)
-        self.run.counts.rows_ok -= num_failed
-        self.run.counts.rows_rejected += num_failed
+        for rule in (*ENCODING, *COUNTED_LATER):
+            self.run.rules[rule] += tally.get(rule, 0)
+        self.run.counts.rows_ok -= tally.get(_FAILED_ROWS, 0)
+        self.run.counts.rows_rejected += tally.get(_FAILED_ROWS, 0)
 
     def _rescore(self, plan_id: str, stale: DataFrame) -> int:
         """How many rows were stale; where that is more than half, or many, the table is written anew in one commit, else they are merged."""
@@ -207,11 +208,15 @@ class Chunks:
     def _threads(self) -> int:
         return int(self.run.lake.spark.conf.get("spark.task.cpus", "1"))
 
-    def _reject_failed(self, plan: Plan, chunk: int, videos: DataFrame, failed: DataFrame) -> None:
-        """Videos that the encoder fails on go to `rejected_videos` instead of `videos`."""
-        row = F.to_json(F.struct("video_id", "title", "text", "language"))
-        rows = videos.join(F.broadcast(failed), "video_id", how="inner").select(F.sha2(row, 256).alias("row_digest"), "rule", row.alias("row"))
+    def _reject_failed(self, plan: Plan, chunk: int, videos: DataFrame | None, failed: DataFrame) -> int:
+        """Records the videos that the encoder fails on, and gives how many of them are rows of the source: they do not reach `videos`."""
+        shown = ("video_id", "title", "text", "language")
+        given = [rows.select(*shown) for rows in (videos, self.plans.rows(plan.plan_id, "stale", f"chunk={chunk}")) if rows is not None]
+        both = given[0] if len(given) == 1 else given[0].unionByName(given[1])
+        row = F.to_json(F.struct(*shown))
+        rows = both.join(F.broadcast(failed), "video_id", how="inner").select(F.sha2(row, 256).alias("row_digest"), "rule", row.alias("row"))
         self._record(rows, plan, f"{plan.plan_id}/{chunk}")
+        return videos.join(F.broadcast(failed), "video_id", how="left_semi").count() if videos is not None else 0
 
     def _record(self, rejected: DataFrame, plan: Plan, commit_id: str) -> None:
         known = self.run.lake.read(REJECTED_VIDEOS).select("row_digest", "rule")
@@ -219,6 +224,7 @@ class Chunks:
             "row_digest", "rule", "row", F.lit(plan.source).alias("source"), F.lit(self.run.run_id).alias("run_id"), F.lit(utc_now()).alias("rejected_at")
         )
         if not fresh.isEmpty():
+            self.lease.check()
             self.run.lake.append(REJECTED_VIDEOS, fresh, commit_id)
 
     def _commit(self, table: Table, staged: DataFrame, commit_id: str) -> None:

@@ -88,6 +88,10 @@ class Plans:
         """Forgets what was staged for `plan_id` only."""
         shutil.rmtree(self._folder / plan_id, ignore_errors=True)
 
+    def forget(self, plan_id: str, *names: object) -> None:
+        """Forgets staged rows, so that they are made anew."""
+        shutil.rmtree(self.staged(plan_id, *names), ignore_errors=True)
+
     def tally(self, plan: Plan, chunk: int) -> dict[str, int] | None:
         """What was counted in the chunk, null unless its last commit is in."""
         try:
