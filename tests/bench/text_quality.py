@@ -54,6 +54,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--catalogue", type=Path, default=ROOT.parent / "shared" / "data" / "youtube" / "catalog.parquet")
     parser.add_argument("--quick", action="store_true", help="3,000 videos, the noisy bar only")
+    parser.add_argument("--variants", type=lambda names: names.split(","), metavar="NAMES", help='only these beside raw and all: "with case,emoji drop"')
     arguments = parser.parse_args()
     if not arguments.catalogue.is_file():
         print(f"text_quality: there is no {arguments.catalogue}; give --catalogue")
@@ -63,8 +64,8 @@ def main() -> int:
     noisy = _with_noise(rows[rows.side == TEST])
     encode = Encoding(resolve_encoder(settings))
     variants: dict[str, Preparation | None] = {"raw": None} | _variants(settings)
-    if arguments.quick:
-        variants = {name: variants[name] for name in ("raw", "all")}
+    if arguments.quick or arguments.variants:
+        variants = {name: variants[name] for name in ("raw", "all", *(arguments.variants or ()))}
     right = {}
     for name, preparation in variants.items():
         right[name] = _right(rows, noisy, preparation, encode, settings)

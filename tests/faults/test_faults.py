@@ -24,7 +24,7 @@ from test_training import ROWS
 
 pytestmark = [pytest.mark.slow, pytest.mark.spark]
 BIN = Path(sys.executable).parent
-CHUNK, COUNT = 100, 400
+CHUNK, COUNT = 100, 120
 MOMENTS = 3
 LIMIT = 600  # seconds
 
