@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,17 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def filled(new_run, tmp_path):
-    run = new_run(tmp_path, ROWS)
+@pytest.fixture(scope="module")
+def backfilled(new_run, tmp_path_factory):
+    run = new_run(tmp_path_factory.mktemp("backfilled"), ROWS)
     backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), None)
-    return run
+    return run.settings.file.parent
+
+
+@pytest.fixture
+def filled(backfilled, new_run, tmp_path):
+    """A run on a lake of its own that holds ROWS."""
+    return new_run(Path(shutil.copytree(backfilled, tmp_path / "copy")))
 
 
 def test_sample_videos_holds_training_languages_and_no_test_videos(filled):
