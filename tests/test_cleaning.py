@@ -8,7 +8,7 @@ from xlclass.catalog import cleaning, words
 from xlclass.catalog.text import Preparation
 from xlclass.config import TextSettings
 
-PREPARATION = Preparation.from_settings(TextSettings(skip=()), {})
+PREPARATION = Preparation.from_settings(TextSettings(), {})
 
 
 def text_of(title, language="en"):

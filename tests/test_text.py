@@ -16,7 +16,7 @@ from xlclass.config import TextSettings
 from xlclass.errors import SettingsError
 
 ABBREVIATIONS = load_abbreviations(Path(__file__).parent.parent / "conf" / "abbreviations.toml")
-EVERY_STEP = TextSettings(skip=())
+EVERY_STEP = TextSettings()
 DEFAULT = Preparation.from_settings(EVERY_STEP, ABBREVIATIONS)
 
 
@@ -57,7 +57,7 @@ def test_prepare_joins_title_tags_and_description():
 
 
 def test_prepare_adds_the_description_only_to_short_text_when_told_so():
-    when_short = Preparation.from_settings(TextSettings(description="when_short", min_letters=12, skip=()), {})
+    when_short = Preparation.from_settings(TextSettings(description="when_short", min_letters=12), {})
     assert when_short.prepare("A title of enough letters", [], "More", ["cats"], "en").source == "title"
     assert when_short.prepare("Short", ["one"], "And a description", ["cats"], "en") == ("short one and a description", "title+tags+description", "ok")
     assert when_short.prepare("Short", None, "", ["cats", "dogs"], "en") == ("short cats dogs", "title+channel_tags", "ok")
@@ -68,7 +68,7 @@ def test_prepare_adds_the_description_only_to_short_text_when_told_so():
 
 @pytest.mark.parametrize("title", [None, "", " \n", "\u200b\x00", "https://a.b/c", "@me", "\ud800", "🔥"])
 def test_prepare_calls_text_without_words_empty(title):
-    done = Preparation.from_settings(TextSettings(emoji="drop", skip=()), {}).prepare(title, [None, ""], None, [], "en")
+    done = Preparation.from_settings(TextSettings(emoji="drop"), {}).prepare(title, [None, ""], None, [], "en")
     assert done == (None, None, "empty")
 
 
@@ -89,10 +89,10 @@ def test_an_unknown_step_is_refused():
 
 def test_version_names_all_that_decides_the_answer():
     other = [{"max_characters": 999}, {"min_letters": 3}, {"description": "when_short"}, {"emoji": "drop"}]
-    versions = {Preparation.from_settings(TextSettings(**change, skip=()), ABBREVIATIONS).version for change in other}
+    versions = {Preparation.from_settings(TextSettings(**change), ABBREVIATIONS).version for change in other}
     versions |= {DEFAULT.version, Preparation.from_settings(EVERY_STEP, {}).version}
     assert len(versions) == 6
-    assert DEFAULT.version == Preparation.from_settings(TextSettings(abbreviations="elsewhere.toml", skip=()), dict(reversed(ABBREVIATIONS.items()))).version
+    assert DEFAULT.version == Preparation.from_settings(TextSettings(abbreviations="elsewhere.toml"), dict(reversed(ABBREVIATIONS.items()))).version
 
 
 def test_a_preparation_can_be_pickled_after_use():

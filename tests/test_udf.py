@@ -85,7 +85,7 @@ def test_embed_udf_caps_tensorflow_threads_in_the_worker(spark, fake_encoder):
     assert spark.range(1).select(caps(F.lit("x"))).first()[0] == "11"
 
 
-def test_embed_udf_carries_no_model(fake_encoder):
+def test_embed_udf_carries_no_model(spark, fake_encoder):
     from pyspark import cloudpickle
 
     assert len(cloudpickle.dumps(embed_udf(fake_encoder, 8, 100, 1).func)) < 5_000

@@ -90,7 +90,7 @@ class TextSettings:
     description: str = _one_of("always", "when_short")  # whether the description is part of every text
     emoji: str = _one_of("names", "drop")
     abbreviations: str = ""  # file of the tables; "" for none
-    skip: tuple[str, ...] = ("case",)  # steps switched off, of `xlclass.catalog.text.STEPS`; MUSE reads cased text better (tests/bench/text_quality.py)
+    skip: tuple[str, ...] = ()  # steps switched off, of `xlclass.catalog.text.STEPS`
 
 
 @dataclass(frozen=True)
