@@ -1,6 +1,6 @@
 """What breaks a backfill, and that the same command afterwards leaves the tables as an undisturbed run does.
 
-Minutes: run by `make test-slow`. Each kill comes at three moments drawn anew every time, spread over the run; the seed is
+Half an hour: run by `make test-faults`. Each kill comes at three moments drawn anew every time, spread over the run; the seed is
 printed by a failing test.
 """
 
@@ -22,7 +22,7 @@ from conftest import ROOT, SETTINGS
 from standalone import Standalone, kill
 from test_training import ROWS
 
-pytestmark = [pytest.mark.slow, pytest.mark.spark]
+pytestmark = [pytest.mark.fault, pytest.mark.spark]
 BIN = Path(sys.executable).parent
 CHUNK, COUNT = 100, 120
 MOMENTS = 3

@@ -1,4 +1,4 @@
-"""The main job on a real standalone cluster of two workers, with package and encoder shipped by spark-submit. Minutes: `make test-slow`."""
+"""The main job on a real standalone cluster of two workers, with package and encoder shipped by spark-submit. Minutes: `make test-faults`."""
 
 import json
 import re
@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 from standalone import Standalone, clean_environment, members
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow]
+pytestmark = [pytest.mark.spark, pytest.mark.fault]
 SETTINGS = {  # what conf/cluster.toml says -> what holds for the demo
     "/mnt/catalogue/videos": "{shared}/videos.jsonl",
     "/mnt/xlclass/lake": "{shared}/lake",
