@@ -171,6 +171,7 @@ def test_backfill_takes_only_what_it_is_asked_for(new_run, tmp_path, capsys):
     run = _fill(new_run(tmp_path, VIDEOS), dry_run=True)
     assert "10 read, 8 new or changed, 0 unchanged, 2 rejected" in capsys.readouterr().out
     assert not _rows(run, VIDEOS_TABLE)
+    assert not list((tmp_path / "lake" / "_plan").glob("*"))
     _fill(new_run(tmp_path), limit=3, languages=("en",))
     languages = {name: row["language"] for name, row in _rows(run, VIDEOS_TABLE).items()}
     assert len(languages) == 3

@@ -42,10 +42,10 @@ from xlclass.pending import (
     stale_embeddings,
     stale_videos,
 )
+from xlclass.plan import SECONDS_PER_ROW
 from xlclass.schemas import CHANNELS, EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS
 
 log = logging.getLogger(__name__)
-_SECONDS_PER_VIDEO = 0.0037  # of one core, measured on texts of 260 characters; until a run of this lake has shown its own
 _CHANGED = (REJECTED_VIDEOS, VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG)
 
 
@@ -157,6 +157,7 @@ def _staged(run: Run, given: Input, comparison: Comparison, plans: Plans, intent
     )
     if request.dry_run:
         _print_plan(run, plan, num_gone)
+        plans.drop_rows(plan_id)
     else:
         if ids is not None:
             _stage_chunks(run, plans, pending_rows(given, run.lake, ids, comparison), plan, "pending")
@@ -188,7 +189,7 @@ def _stage_gone(run: Run, given: Input, comparison: Comparison, plans: Plans, pl
     Raises:
         LakeError: a snapshot lacks more than the settings let a run delete.
     """
-    before = last_source_version(run.lake, given.catalogue.name)
+    before = last_source_version(run.lake, given.catalogue.name) if given.catalogue.is_pinned else None
     gone = given.catalogue.deleted_since(before) if before else None
     if gone is None and not (request.full and request.since is None):
         return 0
@@ -205,7 +206,7 @@ def _stage_gone(run: Run, given: Input, comparison: Comparison, plans: Plans, pl
 
 def _print_plan(run: Run, plan: Plan, num_gone: int) -> None:
     """What a run without --dry-run would do, on standard output."""
-    seconds = seconds_per_video(run.lake) or _SECONDS_PER_VIDEO / run.lake.spark.sparkContext.defaultParallelism
+    seconds = seconds_per_video(run.lake) or SECONDS_PER_ROW / run.lake.spark.sparkContext.defaultParallelism
     hours = plan.num_pending * seconds / 3600
     counts = plan.counts
     lines = [

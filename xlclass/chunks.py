@@ -18,7 +18,7 @@ from xlclass.lake.lease import Lease
 from xlclass.lake.plans import Plan, Plans
 from xlclass.lake.runs import Run, utc_now
 from xlclass.model.bundle import ModelVersion
-from xlclass.pending import CARRIED, FEW, hinted
+from xlclass.pending import CARRIED, FEW, hinted, unlike_embeddings
 from xlclass.pipeline import classification_digest, classify_embeddings, encode_key, encode_videos, log_rows, prepare_videos
 from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS, Table
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _TASK_VIDEOS = 2_000  # videos a task encodes: seconds, so that progress shows and a lost worker costs little
 _MOST_FAILED = 0.5  # share of a chunk's texts that may fail before it is the encoder that is broken
 _FAILED_ROWS = "rows_failed"  # of the source, beside the rules in a chunk's tally
-_FAILURES = {"encoder_failed": FAILED, "vector_not_finite": NOT_FINITE}
+_FAILURES = dict(zip(ENCODING, (FAILED, NOT_FINITE), strict=True))
 
 
 @dataclass
@@ -71,9 +71,10 @@ class Chunks:
     def delete_gone(self, plan: Plan) -> None:
         """Deletes what the source no longer has: predictions first, so that none is without its video."""
         gone = self.plans.rows(plan.plan_id, "gone")
-        if gone is not None and not gone.isEmpty():
+        num_gone = gone.count() if gone is not None else 0
+        if num_gone:
             with self.run.step("delete") as step:
-                step.num_rows = gone.count()
+                step.num_rows = num_gone
                 for table in (PREDICTIONS, EMBEDDINGS, VIDEOS):
                     self.lease.check()
                     self.run.lake.delete(table, gone, f"{plan.plan_id}/gone")
@@ -117,7 +118,7 @@ class Chunks:
         fresh, kept = todo.where("NOT has_vector"), todo.where("has_vector")
         num_fresh = fresh.count()
         encoded = self._encoded(fresh, num_fresh)
-        if not todo.where("has_vector").isEmpty():
+        if not kept.isEmpty():
             vectors = self.run.lake.read(EMBEDDINGS).select("video_id", "vector")
             copied = vectors.join(kept.drop("text"), "video_id", how="inner").withColumn("encode_key", encode_key(self.encoder.encoder_id))
             encoded = encoded.unionByName(copied.select(*EMBEDDINGS.names, "is_new", F.lit(False).alias("is_encoded")))
@@ -143,12 +144,8 @@ class Chunks:
         changed = videos.where("NOT is_new")
         if changed.isEmpty():
             return new
-        known = self.run.lake.read(EMBEDDINGS).select("video_id", F.struct("encode_key", *CARRIED).alias("known"))
-        found = known.join(F.broadcast(changed.select("video_id")), "video_id", how="left_semi")
-        joined = changed.drop("is_new").join(found, "video_id", how="left").withColumn("is_new", F.col("known").isNull())
-        same_key = F.coalesce(F.col("known.encode_key").eqNullSafe(encode_key(self.encoder.encoder_id)), F.lit(False))
-        same_rest = F.struct(*(f"known.{name}" for name in CARRIED)).eqNullSafe(F.struct(*CARRIED))
-        return new.unionByName(joined.withColumn("has_vector", same_key).where(~(same_key & same_rest)).drop("known"))
+        known = self.run.lake.read(EMBEDDINGS).join(F.broadcast(changed.select("video_id")), "video_id", how="left_semi")
+        return new.unionByName(unlike_embeddings(changed, known, self.encoder.encoder_id))
 
     def _commit_chunk(self, plan: Plan, chunk: int, videos: DataFrame | None, embeddings: DataFrame | None) -> dict[str, int]:
         commit_id = f"{plan.plan_id}/{chunk}"

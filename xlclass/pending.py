@@ -116,16 +116,21 @@ def gone_ids(comparison: Comparison, lake: Lake) -> DataFrame:
 
 
 def stale_embeddings(lake: Lake, encoder_id: str) -> DataFrame:
-    """video_id, is_new and has_vector of the videos whose embedding is missing, of another key, or says another language or source.
+    """video_id, is_new and has_vector of the lake's videos whose row of `embeddings` is missing or not right."""
+    return unlike_embeddings(lake.read(VIDEOS), lake.read(EMBEDDINGS), encoder_id).select("video_id", "is_new", "has_vector")
 
-    `has_vector`: the vector is right as it is, only what stands beside it is not.
+
+def unlike_embeddings(videos: DataFrame, embeddings: DataFrame, encoder_id: str) -> DataFrame:
+    """The videos whose row of `embeddings` is missing, of another key, or says another language or source, with `is_new` and `has_vector`.
+
+    `is_new`: there is no row; `has_vector`: the vector is right as it is, only what stands beside it is not.
     """
-    known = lake.read(EMBEDDINGS).select("video_id", F.struct("encode_key", *CARRIED).alias("known"))
-    joined = lake.read(VIDEOS).select("video_id", encode_key(encoder_id).alias("key"), *CARRIED).join(known, "video_id", how="left")
-    same_key = F.coalesce(F.col("known.encode_key").eqNullSafe(F.col("key")), F.lit(False))
+    known = embeddings.select("video_id", F.struct("encode_key", *CARRIED).alias("known"))
+    joined = videos.drop("is_new").join(known, "video_id", how="left")
+    same_key = F.coalesce(F.col("known.encode_key").eqNullSafe(encode_key(encoder_id)), F.lit(False))
     same_rest = F.struct(*(f"known.{name}" for name in CARRIED)).eqNullSafe(F.struct(*CARRIED))
-    flags = joined.select("video_id", F.col("known").isNull().alias("is_new"), same_key.alias("has_vector"), same_rest.alias("is_same"))
-    return flags.where(F.col("is_new") | ~F.col("has_vector") | ~F.col("is_same")).drop("is_same")
+    flagged = joined.withColumns({"is_new": F.col("known").isNull(), "has_vector": same_key})
+    return flagged.where(~(same_key & same_rest)).drop("known")
 
 
 def stale_videos(lake: Lake, ids: DataFrame, num_ids: int) -> DataFrame:

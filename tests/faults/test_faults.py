@@ -19,7 +19,7 @@ import deltalake
 import numpy as np
 import pytest
 from conftest import ROOT, SETTINGS
-from standalone import Standalone, kill
+from standalone import Standalone, kill, members
 from test_training import ROWS
 
 pytestmark = [pytest.mark.fault, pytest.mark.spark]
@@ -121,20 +121,13 @@ def _moment(seconds: float, part: int) -> float:
     return random.uniform(part, part + 1) / MOMENTS * max(seconds - 1, 1)
 
 
-def _kill(process: subprocess.Popen, word: str) -> int:
-    """Kills one process of the run whose command line has `word`; how many there were."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                session = int((entry / "stat").read_text().rpartition(") ")[2].split()[3])
-                if session == process.pid and word in (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"):
-                    found.append(int(entry.name))
-            except OSError:  # it ended meanwhile
-                continue
-    if found:
-        os.kill(random.choice(found), signal.SIGKILL)
-    return len(found)
+def _under_way(prepared: System, undisturbed: System, folder: Path, part: int, master: str = "local[2,4]") -> tuple[System, subprocess.Popen]:
+    """A copy of the system in `folder`, and its backfill at a random moment in the given third of the run."""
+    system = prepared.copy(folder / "system")
+    process = system.start(master=master)
+    system.wait_for("plan ...", process)
+    time.sleep(_moment(undisturbed.seconds, part))
+    return system, process
 
 
 def _kill_all(process: subprocess.Popen) -> None:
@@ -145,10 +138,7 @@ def _kill_all(process: subprocess.Popen) -> None:
 
 @pytest.mark.parametrize("part", range(MOMENTS))
 def test_a_killed_driver_is_gone_on_with(prepared, undisturbed, tmp_path, part):
-    system = prepared.copy(tmp_path / "system")
-    process = system.start()
-    system.wait_for("plan ...", process)
-    time.sleep(_moment(undisturbed.seconds, part))
+    system, process = _under_way(prepared, undisturbed, tmp_path, part)
     if process.poll() is None:
         _kill_all(process)
     plan = system.lake / "_plan" / "plan.json"
@@ -167,13 +157,11 @@ def test_a_killed_driver_is_gone_on_with(prepared, undisturbed, tmp_path, part):
 
 @pytest.mark.parametrize("part", range(MOMENTS))
 def test_a_killed_python_worker_does_not_end_the_run(prepared, undisturbed, tmp_path, part):
-    system = prepared.copy(tmp_path / "system")
-    process = system.start()
-    system.wait_for("plan ...", process)
-    time.sleep(_moment(undisturbed.seconds, part))
-    killed = 0
-    while process.poll() is None and not killed:
-        killed = _kill(process, "pyspark.daemon")
+    system, process = _under_way(prepared, undisturbed, tmp_path, part)
+    found = []
+    while process.poll() is None and not found:
+        found = members(process.pid, "pyspark.daemon")
+        kill(random.sample(found, min(1, len(found))))
         time.sleep(0.02)
     assert process.wait(LIMIT) == 0, system.said()[-3000:]
     same_contents(system, undisturbed)
@@ -189,10 +177,8 @@ def cluster(tmp_path_factory):
 
 @pytest.mark.parametrize("part", range(MOMENTS))
 def test_a_killed_executor_of_two_does_not_end_the_run(prepared, undisturbed, cluster, tmp_path, part):
-    system, workers = prepared.copy(tmp_path / "system"), [cluster.start_worker() for _ in range(2)]
-    process = system.start(master=cluster.master_url)
-    system.wait_for("plan ...", process)
-    time.sleep(_moment(undisturbed.seconds, part))
+    workers = [cluster.start_worker() for _ in range(2)]
+    system, process = _under_way(prepared, undisturbed, tmp_path, part, cluster.master_url)
     kill(cluster.executors(random.choice(workers)))
     assert process.wait(LIMIT) == 0, system.said()[-3000:]
     same_contents(system, undisturbed)
@@ -202,10 +188,8 @@ def test_a_killed_executor_of_two_does_not_end_the_run(prepared, undisturbed, cl
 
 @pytest.mark.parametrize("part", range(MOMENTS))
 def test_a_run_whose_only_worker_is_gone_ends_in_one_sentence_and_is_gone_on_with(prepared, undisturbed, cluster, tmp_path, part):
-    system, worker = prepared.copy(tmp_path / "system"), cluster.start_worker()
-    process = system.start(master=cluster.master_url)
-    system.wait_for("plan ...", process)
-    time.sleep(_moment(undisturbed.seconds, part))
+    worker = cluster.start_worker()
+    system, process = _under_way(prepared, undisturbed, tmp_path, part, cluster.master_url)
     cluster.kill_worker(worker)
     assert process.wait(LIMIT) == 2, system.said()[-3000:]
     assert "there was no worker for 10 s" in system.said()

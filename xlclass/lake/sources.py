@@ -47,20 +47,25 @@ class Catalogue:
     kind: str
     id_column: str
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it is a Delta table, read at its version whatever happens to it meanwhile."""
+        return self.kind in ("delta", "table") and self.version.isdigit()
+
     def require_unchanged(self) -> None:
         """Makes sure that what was read is still what is there; a Delta table is read at its version, so it may change.
 
         Raises:
             SourceError: files came, went or changed since `read_catalogue`.
         """
-        if self.kind == "demo" or self.version.isdigit():
+        if self.kind == "demo" or self.is_pinned:
             return
         if _version(self.rows.sparkSession, self.name, self.kind) != self.version:
             raise SourceError(f"the source {self.name} changed while it was read: nothing of it was used; run it again when it is complete")
 
     def deleted_since(self, version: str) -> DataFrame | None:
         """The ids (column `video_id`) that a Delta source with a change feed deleted after its `version`; null where none tells."""
-        if not (self.version.isdigit() and version.isdigit() and self.kind in ("delta", "table")) or int(version) >= int(self.version):
+        if not (self.is_pinned and version.isdigit()) or int(version) >= int(self.version):
             return None
         spark = self.rows.sparkSession
         table = DeltaTable.forName(spark, self.name) if self.kind == "table" else DeltaTable.forPath(spark, self.name)
