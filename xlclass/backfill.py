@@ -73,8 +73,6 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
         LakeError: another run holds the lake, an unfinished plan differs from this run, or too much would be deleted.
     """
     preparation = load_preparation(run.settings)
-    if version:
-        version.load().require(encoder.encoder_id, preparation.version)
     run.source, run.source_version = catalogue.name, catalogue.version
     with _holding(run) as lease:
         plans = Plans(run.lake.spark, run.lake.root)
@@ -87,6 +85,8 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
             log.info("going on with plan %s", plan.plan_id)
             run.source, run.source_version = plan.source, plan.source_version
         else:
+            if version:  # only now: where settings changed since a kill, what changed is the better answer
+                version.load().require(encoder.encoder_id, preparation.version)
             plans.drop()  # what a run left that was killed while it planned
             plan = _planned(run, catalogue, plans, intent, encoder, request)
         run.counts, run.rules = Counts(**plan.counts), dict(plan.rules)
