@@ -13,7 +13,8 @@ from xlclass.classifier import champion
 from xlclass.errors import ModelError
 
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
-COMMANDS = [["-m", "xlclass.cli", *words, "--help"] for words in ([], ["setup"], ["check"], ["classify"], ["plan"])]
+COMMANDS = [["-m", "xlclass.cli", *words, "--help"] for words in ([], *([name] for name in cli.COMMANDS))]
+SLOW = ["pyspark", "tensorflow", "keras", "pandas", "pyarrow", "deltalake", "numpy", "xlclass.encoders", "xlclass.lake"]
 JOBS = [[f"jobs/{name}.py", "--help"] for name in ("pipeline", "backfill", "train", "evaluate")]
 
 
@@ -26,6 +27,18 @@ def test_every_help_is_as_it_was():
     if os.environ.get("XLCLASS_REFRESH_GOLDEN"):
         GOLDEN.write_text("\n".join(shown))
     assert "\n".join(shown) == GOLDEN.read_text(), "refresh with XLCLASS_REFRESH_GOLDEN=1 if this change is meant"
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[2].lstrip("-"))
+def test_help_imports_nothing_that_takes_long(words):
+    """Start-up in seconds is measured by tests/bench/classify.py; here, what it depends on."""
+    code = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print('imported', [name for name in {SLOW} if name in sys.modules]))\n"
+        "import xlclass.cli; xlclass.cli.main(sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words[2:]], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "imported []"
 
 
 @pytest.mark.parametrize("conf", ["local.toml", "youtube.toml"])

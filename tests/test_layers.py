@@ -48,6 +48,8 @@ def test_imports_go_down(module):
         assert of_house(module) <= GROUND
     if house(module) == "xlclass.lake":
         assert of_house(module) <= GROUND | ROOMS | {"xlclass.doctor"}
+    if house(module) != "xlclass.cli":
+        assert "xlclass.commands" not in of_house(module)
 
 
 @pytest.mark.parametrize("module", sorted(FILES))

@@ -159,15 +159,27 @@ class Settings:
 
 
 def lake_root(settings: Settings, given: str | None) -> str:
-    """The lake's folder: the one given on the command line, from the working directory, or the settings' own.
+    """The lake's folder: the one given on the command line, or the settings' own.
 
     Raises:
         SettingsError: it is a URL; the folders of model versions need a path.
     """
-    root = os.path.abspath(os.path.expanduser(given)) if given and "://" not in given else given or settings.resolve(settings.lake.path)
-    if "://" in root:
-        raise SettingsError(f"{settings.file}: lake.path: {root} is a URL; give a path that the driver and all workers see, such as a mounted one")
-    return root
+    return given_lake(given) if given else _path_only(settings.resolve(settings.lake.path), f"{settings.file}: lake.path")
+
+
+def given_lake(given: str) -> str:
+    """The folder that `--lake` means, from the working directory.
+
+    Raises:
+        SettingsError: it is a URL.
+    """
+    return os.path.abspath(os.path.expanduser(_path_only(given, "--lake")))
+
+
+def _path_only(place: str, key: str) -> str:
+    if "://" in place:
+        raise SettingsError(f"{key}: {place} is a URL; give a path that the driver and all workers see, such as a mounted one")
+    return place
 
 
 def load_settings(file: str | Path) -> Settings:
