@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
 from xlclass.config import TrainingSettings
-from xlclass.model.head import Examples, _network, _weights, confidences, train_head
+from xlclass.model.head import Examples, _network, _weights, confidences, logits, train_head
 
 SMALL = TrainingSettings(hidden=(32, 16), learning_rate=0.01, max_epochs=12, patience=12)
 NOTHING = Examples(np.empty((0, 8), np.float32), np.empty((0, 4), np.float32))
@@ -146,6 +146,36 @@ def test_confidences_are_shares_of_float32():
 
 def test_confidences_of_nothing_have_the_heads_width():
     said = confidences(_network(8, 4, SMALL), NOTHING.vectors)
+    assert said.shape == (0, 4)
+    assert said.dtype == np.float32
+
+
+def test_logits_are_what_the_sigmoid_is_taken_of(trained):
+    vectors = noise(50, 5).vectors
+    said = logits(trained[0], vectors)
+    assert said.dtype == np.float32
+    np.testing.assert_allclose(1 / (1 + np.exp(-said.astype(float))), confidences(trained[0], vectors), atol=1e-6)
+
+
+def test_logits_stay_apart_where_confidences_are_all_one():
+    """A sigmoid of 20 and of 40 is 1.0 in float32: what calibrates needs the difference."""
+    model = _network(8, 4, SMALL)
+    vectors = 1e4 * noise(30, 1).vectors
+    sure = confidences(model, vectors) == 1
+    assert sure.sum() > 10
+    assert len(np.unique(logits(model, vectors)[sure])) > 10
+
+
+def test_logits_survive_the_file(trained, tmp_path):
+    import keras
+
+    trained[0].save(tmp_path / "head.keras")
+    loaded = keras.saving.load_model(tmp_path / "head.keras", compile=False)
+    np.testing.assert_array_equal(logits(loaded, noise(9, 5).vectors), logits(trained[0], noise(9, 5).vectors))
+
+
+def test_logits_of_nothing_have_the_heads_width():
+    said = logits(_network(8, 4, SMALL), NOTHING.vectors)
     assert said.shape == (0, 4)
     assert said.dtype == np.float32
 

@@ -55,6 +55,16 @@ def confidences(model: Any, vectors: np.ndarray) -> np.ndarray:
     return np.asarray(model(vectors, training=False))  # `predict` in a loop leaks
 
 
+def logits(model: Any, vectors: np.ndarray) -> np.ndarray:
+    """What the head says before the sigmoid, `(n, num_categories) float32`: exact where a confidence is rounded to 0 or 1."""
+    if not len(vectors):
+        return np.empty((0, model.output_shape[-1]), np.float32)
+    values = vectors
+    for layer in model.layers[: 1 + [layer.name for layer in model.layers].index("logit")]:
+        values = layer(values, training=False)
+    return np.asarray(values)
+
+
 def _network(dim: int, num_categories: int, settings: TrainingSettings) -> Any:
     """Dense - BatchNormalization - Dropout - Dense ... - sigmoid, compiled with binary cross-entropy: a video may have several categories."""
     import keras
