@@ -130,7 +130,9 @@ def test_backfill_classifies_with_the_champion(served, another):
     version = Registry(served.lake).champion()
     bundle, embeddings = version.load(), _rows(served, EMBEDDINGS)
     names = sorted(set(predictions) - {"v3"})
-    expected = bundle.decide(unpack_vectors([bytes(embeddings[name]["vector"]) for name in names], bundle.manifest["dim"]))
+    expected = bundle.decide(
+        unpack_vectors([bytes(embeddings[name]["vector"]) for name in names], bundle.manifest["dim"]), [embeddings[name]["language"] for name in names]
+    )
     for i, name in enumerate(names):
         row = predictions[name]
         assert row["status"] == "ok"

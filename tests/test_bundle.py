@@ -2,30 +2,39 @@
 
 import json
 import stat
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import logit
 
 from xlclass.config import TrainingSettings
 from xlclass.errors import ModelError
-from xlclass.model.bundle import Bundle, Decisions, bundle_digest, load_bundle, save_bundle
+from xlclass.model.bundle import Bundle, bundle_digest, load_bundle, save_bundle
+from xlclass.model.calibration import Calibration
 from xlclass.model.head import Examples, train_head
-from xlclass.model.thresholds import passing
+from xlclass.model.thresholds import Thresholds
 
 MANIFEST = {
     "model_version": "0123456789ab",
     "encoder_id": "e" * 64,
     "preparation_version": "1-0a1b2c3d",
     "categories": ["music", "sports", "comédie"],
-    "thresholds": [0.5, 0.5, 0.7],
+    "calibration": asdict(Calibration.identity(3)),
+    "thresholds": asdict(Thresholds((0.5, 0.5, 0.7))),
 }
 
 
 class GivenHead:
-    """A head whose confidences are its vectors; it is saved as some bytes."""
+    """A head whose logits are its vectors; it is saved as some bytes."""
 
     output_shape = (None, 3)
+    name = "logit"
+
+    @property
+    def layers(self):
+        return [self]
 
     def __call__(self, vectors, training):
         assert not training
@@ -54,7 +63,8 @@ def saved(tmp_path):
 
 
 def decided(*rows):
-    return Bundle(GivenHead(), MANIFEST).decide(np.array(rows, np.float32))
+    """What a bundle decides on videos of these confidences, before calibration, which is the identity."""
+    return Bundle(GivenHead(), MANIFEST).decide(logit(np.array(rows)), ["de"] * len(rows))
 
 
 def test_load_bundle_gives_the_same_confidences(tmp_path):
@@ -63,11 +73,11 @@ def test_load_bundle_gives_the_same_confidences(tmp_path):
     head, _ = train_head(sample, sample, TrainingSettings(max_epochs=2))
     bundle = Bundle(head, MANIFEST)
     loaded = load_bundle(tmp_path / "v", save_bundle(bundle, tmp_path / "v"))
-    before, after = bundle.decide(sample.vectors), loaded.decide(sample.vectors)
+    before, after = (each.decide(sample.vectors, ["en"] * 60) for each in (bundle, loaded))
     np.testing.assert_array_equal(before.confidences, after.confidences)
     np.testing.assert_array_equal(before.passed, after.passed)
     assert loaded.categories == ("music", "sports", "comédie")
-    assert {key: loaded.manifest[key] for key in MANIFEST} == MANIFEST
+    assert {key: loaded.manifest[key] for key in MANIFEST} == json.loads(json.dumps(MANIFEST))
     assert load_bundle(tmp_path / "v", bundle_digest(tmp_path / "v")) is loaded
 
 
@@ -193,19 +203,6 @@ def test_decide_gives_at_least_the_top_category():
     assert decisions.top.tolist() == [1, 2]
 
 
-def test_decide_lets_a_confidence_equal_to_its_threshold_pass():
-    """0.7 as float32 is below 0.7 as a Python float: both sides must be cut alike."""
-    assert decided([0.9, 0.5, 0.7]).passed.tolist() == [[True, True, True]]
-    below = np.nextafter(np.float32([0.5, 0.7]), np.float32(0))
-    assert decided([0.9, *below]).passed.tolist() == [[True, False, False]]
-
-
-@pytest.mark.parametrize("threshold", [i / 100 for i in range(101)])
-def test_decide_lets_every_threshold_pass_its_equal(threshold):
-    bundle = Bundle(GivenHead(), {**MANIFEST, "thresholds": [threshold] * 3})
-    assert bundle.decide(np.array([[1.0, threshold, threshold]], np.float32)).passed.all()
-
-
 def test_decide_gives_ties_to_the_lower_index():
     decisions = decided([0.2, 0.4, 0.4], [0.3, 0.3, 0.3], [0.9, 0.9, 0.9])
     assert decisions.top.tolist() == [1, 0, 0]
@@ -213,15 +210,26 @@ def test_decide_gives_ties_to_the_lower_index():
 
 
 def test_decide_takes_no_videos():
-    decisions = Bundle(GivenHead(), MANIFEST).decide(np.empty((0, 3), np.float32))
+    decisions = Bundle(GivenHead(), MANIFEST).decide(np.empty((0, 3), np.float32), [])
     assert decisions.confidences.shape == decisions.passed.shape == (0, 3)
     assert decisions.passed.dtype == bool
     assert decisions.top.shape == (0,)
 
 
-def test_decisions_do_not_change_the_confidences():
-    scores = np.array([[0.2, 0.1, 0.9]], np.float32)
-    before = scores.copy()
-    passing(scores, np.array([0.5, 0.5, 0.7], np.float32))
-    np.testing.assert_array_equal(scores, before)
-    assert Decisions(scores, scores > 0.5).top.tolist() == [2]
+def test_decide_calibrates_by_language_and_keeps_the_logits():
+    calibration = Calibration((2.0, 1.0, 1.0), (0.0, 0.0, -1.0), {"fr": (2.0, 0.5)}, {"th": (0.0, 3.0, 0.0)})
+    bundle = Bundle(GivenHead(), {**MANIFEST, "calibration": asdict(calibration)})
+    logits = np.array([[1.0, 1.5, 1.0]] * 3, np.float32)
+    decisions = bundle.decide(logits, ["en", "fr", "th"])
+    expected = 1 / (1 + np.exp(-np.array([[2, 1.5, 0], [1.5, 1.25, 0.5], [2, 4.5, 0]])))
+    np.testing.assert_allclose(decisions.confidences, expected, rtol=1e-6)
+    np.testing.assert_array_equal(decisions.logits, logits)
+    assert decisions.top.tolist() == [0, 0, 1]
+    assert decisions.top_logits.tolist() == [1.0, 1.0, 1.5]
+
+
+def test_load_bundle_refuses_one_that_was_never_calibrated(tmp_path):
+    older = {key: value for key, value in MANIFEST.items() if key != "calibration"}
+    digest = save_bundle(Bundle(GivenHead(), older), tmp_path / "v")
+    with pytest.raises(ModelError, match="train a new one"):
+        load_bundle(tmp_path / "v", digest)

@@ -209,9 +209,9 @@ def test_load_settings_makes_tuples_of_lists(load):
 
 
 def test_load_settings_takes_a_whole_number_for_a_float(load):
-    threshold = load(training={"threshold": 1}).training.threshold
-    assert threshold == 1.0
-    assert type(threshold) is float
+    precision = load(thresholds={"precision": 1}).thresholds.precision
+    assert precision == 1.0
+    assert type(precision) is float
 
 
 def test_load_settings_refuses_shares_over_one(load):

@@ -46,7 +46,7 @@ class Classifier:
         texts = [self._preparation.prepare(title, None, None, None, language).text for title, language in zip(titles, languages, strict=True)]
         there = [i for i, text in enumerate(texts) if text]
         vectors = unpack_vectors(pack_vectors(self._encoder.encode([texts[i] or "" for i in there])), self._encoder.dim)
-        decisions = self._bundle.decide(vectors)
+        decisions = self._bundle.decide(vectors, [languages[i] for i in there])
         given: dict[int, list[tuple[str, float]]] = {i: [] for i in range(len(titles))}
         for i, confidences, passed in zip(there, decisions.confidences, decisions.passed, strict=True):
             pairs = [(name, float(c)) for name, c, on in zip(self._bundle.categories, confidences, passed, strict=True) if on]

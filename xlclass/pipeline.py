@@ -30,7 +30,8 @@ _PREPARED = {
     "visual_vector": "binary",
 }
 _INPUTS = ("title", "tags", "description", "channel_tags", "language", "channel_language", "visual_vector")
-_DECISION = "top int, confidences array<float>, passed array<boolean>"
+_DECIDED = ["top", "top_logit", "confidences", "passed"]
+_DECISION = "top int, top_logit float, confidences array<float>, passed array<boolean>"
 
 
 def prepare_videos(rows: DataFrame, preparation: Preparation, taxonomy: Taxonomy) -> DataFrame:
@@ -116,7 +117,7 @@ def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: st
         F.transform(given, lambda c: F.struct(c.category.alias("category"), c.confidence.alias("confidence"))),
         lambda a, b: (b.confidence > a.confidence).cast("int") - (b.confidence < a.confidence).cast("int"),
     )
-    return embeddings.select("*", _decide_udf(version, threads)("vector").alias("decision")).select(
+    return embeddings.select("*", _decide_udf(version, threads)("vector", "language").alias("decision")).select(
         "video_id",
         "language",
         F.get(categories, decision.top).alias("top_category"),
@@ -124,12 +125,13 @@ def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: st
         F.when(decision.top.isNotNull(), best_first).alias("categories"),
         F.when(decision.top.isNotNull(), F.map_from_arrays(categories, decision.confidences)).alias("confidences"),
         "text_source",
-        F.when(decision.top.isNull(), "no_text").otherwise("ok").alias("status"),
+        F.when(decision.top.isNull(), "no_text").when(F.exists(decision.passed, lambda passed: passed), "ok").otherwise("abstained").alias("status"),
         F.col("encode_key.encoder_id").alias("encoder_id"),
         F.lit(version.name).alias("model_version"),
         F.lit(run_id).alias("run_id"),
         F.current_timestamp().alias("predicted_at"),
         classification_digest(version).alias("input_digest"),
+        decision.top_logit.alias("top_logit"),
         *(["is_new"] if "is_new" in embeddings.columns else []),
     )
 
@@ -141,14 +143,14 @@ def log_rows(predictions: DataFrame) -> DataFrame:
 
 def _decide_udf(version: ModelVersion, threads: int) -> Any:
     @F.pandas_udf(_DECISION)
-    def decide(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+    def decide(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
         cap_threads(threads)
         bundle = version.load()
-        for vectors in batches:
+        for vectors, languages in batches:
             there = vectors.notna().to_numpy()
-            decisions = bundle.decide(unpack_vectors(vectors[there].tolist(), bundle.manifest["dim"]))
-            rows = zip(decisions.top.tolist(), decisions.confidences, decisions.passed, strict=True)
-            yield pd.DataFrame([next(rows) if is_there else (None, None, None) for is_there in there], columns=["top", "confidences", "passed"], dtype=object)
+            decisions = bundle.decide(unpack_vectors(vectors[there].tolist(), bundle.manifest["dim"]), languages[there].tolist())
+            rows = zip(decisions.top.tolist(), decisions.top_logits.tolist(), decisions.confidences, decisions.passed, strict=True)
+            yield pd.DataFrame([next(rows) if is_there else (None,) * 4 for is_there in there], columns=_DECIDED, dtype=object)
 
     return decide.asNondeterministic()
 

@@ -137,12 +137,13 @@ PREDICTIONS = _table("predictions", "one row per video: what the newest model ve
     *_TOP,
     ("confidences", "map<string, float>", "confidence of every category of the model; null without a text"),
     _TEXT_SOURCE,
-    ("status", "string!", "ok, abstained or no_text"),
+    ("status", "string!", "ok, abstained (no category reached its threshold) or no_text"),
     ("encoder_id", "string!", "the encoder of the vector"),
     _MODEL_VERSION,
     _RUN_ID,
     ("predicted_at", "timestamp!", "when"),
     ("input_digest", "bigint!", "digest of the embedding's row and the model version: an equal one is not classified again"),
+    ("top_logit", "float", "logit of top_category before calibration: its sigmoid is the uncalibrated confidence; null without a text"),
 ], _known("status", "ok abstained no_text") | _shares("top_confidence"), "language top_category")
 
 PREDICTION_LOG = _table("prediction_log", "one row per prediction made: the history", "video_id predicted_at", [

@@ -1,8 +1,9 @@
 """Sample to model version: a driver-collected sample of the training languages, a head, and the registry's events.
 
 The manifest of a model version holds: model_version, training_fingerprint, encoder_id, dim, preparation_version,
-categories (in the order of the head's outputs), thresholds, languages, split (salt and shares), versions_read (Delta
-versions), seed, settings, num_videos per side, metrics, curves per epoch, code_version.
+categories (in the order of the head's outputs), calibration and thresholds (`model/calibration.py`, `model/thresholds.py`),
+languages, split (salt and shares), versions_read (Delta versions), seed, settings, num_videos per side, metrics, curves per epoch,
+code_version.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.model import head
 from xlclass.model.bundle import Bundle, ModelVersion
-from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split, group_column
+from xlclass.model.fitting import Sample, Sides, fit
+from xlclass.quality.splits import CALIBRATION, TEST, TRAIN, VALIDATION, Split, group_column
 from xlclass.schemas import EMBEDDINGS, VIDEOS, unpack_vectors
 
 log = logging.getLogger(__name__)
+_POSITIONS = 1_000_000  # by which a sample is taken by hash
 
 
 def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
@@ -45,15 +48,19 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
     with run.step("sample") as step:
         current = _encoded(run.lake.read(EMBEDDINGS), encoder, preparation_version)
         sample = sample_videos(run.lake.read(VIDEOS).join(current, ["video_id", "text_hash"], how="left_semi"), settings, taxonomy)
+        unlabelled = unlabelled_videos(current, settings)
         fingerprint = settings_digest(
             settings.training,
+            settings.calibration,
+            settings.thresholds,
             settings.split,
             settings.taxonomy.min_training_videos,
             taxonomy.categories,
             encoder.encoder_id,
             preparation_version,
             head.RECIPE,
-            *_contents(sample),
+            *_contents(sample, "video_id", "language", "text_hash", "labels", "side"),
+            *(_contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else ()),
         )
         known = _usable(registry.trained(fingerprint))
         if known:
@@ -69,20 +76,21 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
             "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
         }
         collected = _collect(sample, run.lake.read(EMBEDDINGS))
+        others = _collect(unlabelled.drop("language", "text_hash"), run.lake.read(EMBEDDINGS)) if unlabelled is not None else None
         step.num_rows = len(collected)
         megabytes = len(collected) * encoder.dim * 4 / 1e6
         log.info("sample: %s videos of %s, %.1f MB on the driver", f"{len(collected):,}", " and ".join(settings.training.languages), megabytes)
     with run.step("train") as step:
-        bundle = _bundle(collected, settings, taxonomy, made_from)
+        bundle = _bundle(collected, others, settings, taxonomy, made_from)
         step.num_rows = int(bundle.manifest["num_videos"][TRAIN])
         return registry.register(bundle, run.run_id)
 
 
 def _encoded(embeddings: DataFrame, encoder: EncoderSpec, preparation_version: str) -> DataFrame:
-    """video_id and text_hash of what has a vector of that encoder and preparation."""
+    """video_id, text_hash and language of what has a vector of that encoder and preparation."""
     key = F.col("encode_key")
     ours = (key.encoder_id == encoder.encoder_id) & (key.preparation_version == preparation_version) & F.col("vector").isNotNull()
-    return embeddings.where(ours).select("video_id", key.text_hash.alias("text_hash"))
+    return embeddings.where(ours).select("video_id", key.text_hash.alias("text_hash"), "language")
 
 
 def _usable(version: ModelVersion | None) -> ModelVersion | None:
@@ -124,36 +132,53 @@ def sample_videos(videos: DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
     return ranked.where(F.col("rank") <= rules.max_videos_per_language_and_category).drop("label", "rank").dropDuplicates(["video_id"])
 
 
-def _contents(sample: DataFrame) -> list[int | None]:
-    """Number of videos and an order-free digest of them: equal for equal samples."""
-    row = sample.agg(F.count("*"), F.bit_xor(F.xxhash64("video_id", "language", "text_hash", "labels", "side"))).first()
-    return list(row)
+def unlabelled_videos(encoded: DataFrame, settings: Settings) -> DataFrame | None:
+    """Some videos, by hash, of each language that is not trained on and has enough of them; null where there is none, or none are wanted."""
+    rules = settings.calibration
+    if rules.prior_shift == "never":
+        return None
+    others = encoded.where(~F.col("language").isin(*settings.training.languages))
+    enough = others.groupBy("language").count().where(F.col("count") >= rules.min_unlabelled).collect()
+    if not enough:
+        return None
+    share = F.create_map(*(F.lit(part) for row in enough for part in (row["language"], rules.max_unlabelled / row["count"])))
+    position = F.pmod(F.xxhash64("video_id"), F.lit(_POSITIONS)) / F.lit(float(_POSITIONS))
+    return others.where(position < share[F.col("language")])
+
+
+def _contents(rows: DataFrame, *columns: str) -> list[int | None]:
+    """Number of videos and an order-free digest of their columns: equal for equal samples."""
+    return list(rows.agg(F.count("*"), F.bit_xor(F.xxhash64(*columns))).first())
 
 
 def _collect(sample: DataFrame, embeddings: DataFrame) -> pd.DataFrame:
     """The sample with its vectors, on the driver, in the order of video_id."""
-    return sample.join(embeddings.select("video_id", "vector"), "video_id", how="inner").toPandas().sort_values("video_id", ignore_index=True)
+    vectors = embeddings.select("video_id", "vector", *({"language"} - set(sample.columns)))
+    return sample.join(vectors, "video_id", how="inner").toPandas().sort_values("video_id", ignore_index=True)
 
 
-def _bundle(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy, made_from: dict[str, Any]) -> Bundle:
+def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Settings, taxonomy: Taxonomy, made_from: dict[str, Any]) -> Bundle:
     categories = _learnable(sample, settings, taxonomy)
-    examples = {side: _examples(sample[sample.side == side], categories, made_from["dim"]) for side in (TRAIN, VALIDATION)}
-    model, curves = head.train_head(examples[TRAIN], examples[VALIDATION], settings.training)
+    parts = {side: _sample(sample[sample.side == side], categories, made_from["dim"]) for side in (TRAIN, VALIDATION, CALIBRATION)}
+    others = {} if unlabelled is None else {code: unpack_vectors(rows.vector.tolist(), made_from["dim"]) for code, rows in unlabelled.groupby("language")}
+    fitted = fit(Sides(parts[TRAIN], parts[VALIDATION], Sample.of(parts[VALIDATION], parts[CALIBRATION])), others, settings)
+    curves = fitted.curves
     best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
         **made_from,
         "categories": list(categories),
-        "thresholds": [settings.training.threshold] * len(categories),
+        "calibration": dataclasses.asdict(fitted.calibration),
+        "thresholds": dataclasses.asdict(fitted.thresholds),
         "languages": list(settings.training.languages),
         "split": dataclasses.asdict(settings.split),
         "seed": settings.training.seed,
-        "settings": dataclasses.asdict(settings.training),
-        "num_videos": {side: len(rows.vectors) for side, rows in examples.items()},
-        "metrics": {"best_epoch": best + 1, **{name: values[best] for name, values in curves.items()}},
+        "settings": {name: dataclasses.asdict(getattr(settings, name)) for name in ("training", "calibration", "thresholds")},
+        "num_videos": {side: len(rows) for side, rows in parts.items()},
+        "metrics": {"best_epoch": best + 1, "prior_shift": fitted.damping, **{name: values[best] for name, values in curves.items()}},
         "curves": curves,
     }
-    log.info("head: %d categories, %s training videos, best epoch %d", len(categories), f"{len(examples[TRAIN].vectors):,}", best + 1)
-    return Bundle(model, manifest)
+    log.info("head: %d categories, %s training videos, best epoch %d", len(categories), f"{len(parts[TRAIN]):,}", best + 1)
+    return Bundle(fitted.head, manifest)
 
 
 def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> tuple[str, ...]:
@@ -170,10 +195,10 @@ def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
     return enough
 
 
-def _examples(rows: pd.DataFrame, categories: Sequence[str], dim: int) -> head.Examples:
+def _sample(rows: pd.DataFrame, categories: Sequence[str], dim: int) -> Sample:
     """Vectors and label indicators; a video of which no label is among the categories teaches that it is none of them."""
     index = {name: i for i, name in enumerate(categories)}
     labels = np.zeros((len(rows), len(categories)), np.float32)
     for row, names in enumerate(rows.labels):
         labels[row, [index[name] for name in names if name in index]] = 1
-    return head.Examples(unpack_vectors(rows.vector.tolist(), dim), labels)
+    return Sample(unpack_vectors(rows.vector.tolist(), dim), labels, rows.language.to_numpy(object))

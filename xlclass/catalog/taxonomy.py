@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from xlclass.config import read_toml
 from xlclass.errors import SettingsError
+from xlclass.parsing import read_toml
 
 
 @dataclass(frozen=True)

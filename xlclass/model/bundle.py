@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import numpy as np
 
 from xlclass.errors import ModelError
 from xlclass.folders import written_whole
-from xlclass.model.head import confidences
-from xlclass.model.thresholds import passing
+from xlclass.model.calibration import Calibration
+from xlclass.model.head import logits
+from xlclass.model.thresholds import Thresholds
 from xlclass.quiet import tensorflow_starting
 
 
@@ -22,17 +24,23 @@ from xlclass.quiet import tensorflow_starting
 class Decisions:
     """What a model version says of n videos, row by row.
 
-    `confidences (n, num_categories) float32`; `passed`, the same shape, which categories they get; `top (n,)`, the index
-    of the highest confidence, the lowest of equals.
+    `confidences (n, num_categories) float32`, calibrated; `passed`, the same shape, which categories they get; `logits`, the
+    same shape, before calibration; `top (n,)`, the index of the highest confidence, the lowest of equals.
     """
 
     confidences: np.ndarray
     passed: np.ndarray
+    logits: np.ndarray
 
     @property
     def top(self) -> np.ndarray:
         """Index of each video's top category, `(n,) int64`."""
         return self.confidences.argmax(axis=1) if self.confidences.size else np.empty(0, np.int64)
+
+    @property
+    def top_logits(self) -> np.ndarray:
+        """Each video's logit of its top category, `(n,) float32`."""
+        return self.logits[np.arange(len(self.logits)), self.top]
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,19 @@ class Bundle:
         """Ids of the categories, in the order of the head's outputs."""
         return tuple(self.manifest["categories"])
 
-    def decide(self, vectors: np.ndarray) -> Decisions:
-        """Confidences and categories of `vectors`, `(n, dim) float32`."""
-        scores = confidences(self.head, vectors)
-        return Decisions(scores, passing(scores, np.array(self.manifest["thresholds"], np.float32)) if len(scores) else scores.astype(bool))
+    def decide(self, vectors: np.ndarray, languages: Sequence[str]) -> Decisions:
+        """Confidences and categories of `vectors`, `(n, dim) float32`, and their languages, row by row."""
+        scores = logits(self.head, vectors)
+        calibrated = self._calibration.confidences(scores, languages)
+        return Decisions(calibrated, self._thresholds.passing(calibrated, languages), scores)
+
+    @functools.cached_property
+    def _calibration(self) -> Calibration:
+        return Calibration.of_manifest(self.manifest["calibration"])
+
+    @functools.cached_property
+    def _thresholds(self) -> Thresholds:
+        return Thresholds.of_manifest(self.manifest["thresholds"])
 
     def require(self, encoder_id: str, preparation_version: str) -> None:
         """Nothing, if the model version fits vectors of that encoder and texts of that preparation.
@@ -95,6 +112,8 @@ def load_bundle(folder: Path, digest: str) -> Bundle:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     if not manifest or not head.is_file() or _sha256(head) != manifest["head_sha256"]:
         raise ModelError(f"the model version in {folder} is damaged: its files are not those that training wrote; train it anew")
+    if "calibration" not in manifest:
+        raise ModelError(f"the model version in {folder} is of an xlclass that did not calibrate: train a new one")
     with tensorflow_starting():
         import keras
 

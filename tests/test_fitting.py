@@ -1,0 +1,77 @@
+"""What training learns together: the head, its calibration, its thresholds, and whether a prior shift is believed."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from xlclass.config import CalibrationSettings, LakeSettings, Settings, SourceSettings, TrainingSettings
+from xlclass.model.fitting import Sample, Sides, best_damping, fit
+
+DIM, SETTINGS = (
+    8,
+    Settings(
+        SourceSettings("demo"),
+        LakeSettings("lake"),
+        training=TrainingSettings(hidden=(16,), max_epochs=15, batch_size=32),
+        calibration=CalibrationSettings(min_unlabelled=50),
+    ),
+)
+
+
+def sample(num, language, priors, seed, spread=1.0):
+    """Videos of one category each, drawn by `priors`; categories lie apart by two units of a normal variable times `spread`."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).normal(0, 1, (len(priors), DIM))
+    chosen = rng.choice(len(priors), num, p=priors)
+    vectors = centres[chosen] + rng.normal(0, spread, (num, DIM))
+    return Sample(vectors.astype(np.float32), np.eye(len(priors), dtype=np.float32)[chosen], np.full(num, language, object))
+
+
+def sides(en, fr):
+    """A sample whose languages differ in how often their categories occur only."""
+    parts = [(sample(900, "en", en, seed), sample(600, "fr", fr, seed + 1)) for seed in (1, 3, 5)]
+    return Sides(*(Sample.of(*both) for both in parts))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A fit whose languages differ much, with Thai videos that have no labels, almost all of the last category."""
+    given = sides([0.7, 0.2, 0.1], [0.1, 0.2, 0.7])
+    return fit(given, {"th": sample(800, "th", [0.05, 0.05, 0.9], 11).vectors}, SETTINGS), given
+
+
+def test_fit_believes_a_prior_shift_that_languages_left_out_confirm(fitted):
+    found, given = fitted
+    assert found.damping == best_damping(given, SETTINGS) > 0
+    shift = found.calibration.prior_shifts["th"]
+    assert shift[2] > 0 > shift[0]
+    assert set(found.calibration.prior_shifts) == {"th"}
+    assert set(found.calibration.languages) == set(found.thresholds.languages) == {"en", "fr"}
+
+
+def test_fit_without_unlabelled_videos_shifts_nothing_and_leaves_the_rest_as_it_is(fitted):
+    found, given = fitted
+    alone = fit(given, {}, SETTINGS)
+    assert alone.damping == 0
+    assert alone.calibration == dataclasses.replace(found.calibration, prior_shifts={})
+    assert alone.thresholds == found.thresholds
+
+
+def test_best_damping_is_none_where_the_languages_do_not_confirm_it():
+    """Both languages have the same categories as often: any shift is noise."""
+    assert best_damping(sides([0.4, 0.3, 0.3], [0.4, 0.3, 0.3]), SETTINGS) == 0
+
+
+def test_best_damping_is_none_with_one_language_or_too_few_videos():
+    one = Sides(*(sample(200, "en", [0.5, 0.5], seed) for seed in (1, 2, 3)))
+    assert best_damping(one, SETTINGS) == 0
+    few = dataclasses.replace(SETTINGS, calibration=CalibrationSettings(min_unlabelled=10_000))
+    assert best_damping(sides([0.7, 0.2, 0.1], [0.1, 0.2, 0.7]), few) == 0
+
+
+def test_fit_needs_neither_validation_nor_calibration_videos():
+    nothing = sample(0, "en", [0.5, 0.5], 1)
+    found = fit(Sides(sample(200, "en", [0.5, 0.5], 2), nothing, nothing), {}, SETTINGS)
+    assert found.calibration.scales == (1.0, 1.0)
+    assert found.thresholds.categories == (0.5, 0.5)
