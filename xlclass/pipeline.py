@@ -130,6 +130,7 @@ def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: st
         F.lit(run_id).alias("run_id"),
         F.current_timestamp().alias("predicted_at"),
         classification_digest(version).alias("input_digest"),
+        F.lit(None).cast("float").alias("top_logit"),
         *(["is_new"] if "is_new" in embeddings.columns else []),
     )
 

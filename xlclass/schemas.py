@@ -144,6 +144,7 @@ PREDICTIONS = _table("predictions", "one row per video: what the newest model ve
     ("predicted_at", "timestamp!", "when"),
     ("input_digest", "bigint!", "digest of the embedding's row and the model version: an equal one is not classified again"),
 ], _known("status", "ok abstained no_text") | _shares("top_confidence"), "language top_category")
+    ("top_logit", "float", "logit of the top category before calibration; null without a text, and in rows older than the column"),
 
 PREDICTION_LOG = _table("prediction_log", "one row per prediction made: the history", "video_id predicted_at", [
     ("video_id", "string", "videos.video_id"), _LANGUAGE, *_TOP, _MODEL_VERSION, _RUN_ID, ("predicted_at", "timestamp", "when"),
