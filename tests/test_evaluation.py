@@ -1,76 +1,26 @@
-"""Scores counted on the cluster against scikit-learn, and the tables that they end in."""
+"""Which videos are scored, and the tables that the scores end in."""
+
+import shutil
 
 import numpy as np
 import pytest
-from sklearn import metrics as oracle
+from pyspark.sql import Row
+from pyspark.sql import functions as F
+from scipy.special import expit
+from test_scoring import SCORED
 
 from xlclass.backfill import backfill, classify
 from xlclass.encoders import resolve_encoder
-from xlclass.evaluation import evaluate, summary
+from xlclass.evaluation import _confidence_row, evaluate, summary
 from xlclass.lake.sources import read_catalogue
+from xlclass.lake.tables import Lake
 from xlclass.pipeline import scored_videos
-from xlclass.quality.metrics import confidence_by_language, score_languages, wilson
+from xlclass.quality.calibration_error import bins_of, debiased_ece
+from xlclass.quality.metrics import wilson
+from xlclass.quality.scoring import score_languages
 from xlclass.quality.splits import Split
-from xlclass.schemas import CATEGORY_ACCURACY, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE
+from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS
 from xlclass.training import train
-
-CATEGORIES = ["a", "b", "c", "d"]  # d never occurs
-SCORED = "language string, labels array<string>, top_category string, top_confidence float, given array<string>, confidences map<string, float>"
-
-
-def _random(seed: int, num: int):
-    """Labels, confidences rounded so that ties occur, and decisions, `(num, 4)` each; the first row has no text."""
-    rng = np.random.default_rng(seed)
-    labels = (rng.random((num, 4)) < [0.5, 0.3, 0.2, 0.0]).astype(int)
-    labels[labels.sum(axis=1) == 0, 0] = 1
-    confidences = rng.random((num, 4)).round(1).clip(0.05, 0.95).astype(np.float32)
-    confidences[:, 3] = 0.05
-    return labels, confidences, (confidences >= 0.5).astype(int)
-
-
-def _row(language, labels, confidences, given):
-    names = [c for c, on in zip(CATEGORIES, labels, strict=True) if on]
-    top = int(confidences.argmax())
-    chosen = [c for c, on in zip(CATEGORIES, given, strict=True) if on]
-    return language, names, CATEGORIES[top], float(confidences[top]), chosen, dict(zip(CATEGORIES, map(float, confidences), strict=True))
-
-
-def test_score_languages_agrees_with_scikit_learn(spark):
-    data = {language: _random(seed, num) for language, seed, num in (("xx", 1, 300), ("yy", 2, 40))}
-    rows = [_row(language, *one) for language, columns in data.items() for one in zip(*columns, strict=True)]
-    scores = score_languages(spark.createDataFrame(rows, SCORED), CATEGORIES)
-    assert [score.language for score in scores] == ["xx", "yy"]
-    for score in scores:
-        labels, confidences, given = data[score.language]
-        confidences = confidences.astype(np.float64)
-        occurs = (labels.sum(axis=0) + given.sum(axis=0)) > 0
-        precision, recall, micro_f1 = score.counts.micro()
-        assert micro_f1 == pytest.approx(oracle.f1_score(labels, given, average="micro"), abs=1e-9)
-        assert precision == pytest.approx(oracle.precision_score(labels, given, average="micro"), abs=1e-9)
-        assert recall == pytest.approx(oracle.recall_score(labels, given, average="micro"), abs=1e-9)
-        assert score.counts.macro_f1() == pytest.approx(oracle.f1_score(labels[:, occurs], given[:, occurs], average="macro", zero_division=0), abs=1e-9)
-        assert score.top1 == pytest.approx(labels[np.arange(len(labels)), confidences.argmax(axis=1)].mean(), abs=1e-9)
-        assert score.majority_baseline == pytest.approx(labels.mean(axis=0).max(), abs=1e-9)
-        assert score.brier == pytest.approx(oracle.mean_squared_error(labels, confidences), abs=1e-9)
-        assert score.log_loss == pytest.approx(np.mean([oracle.log_loss(labels[:, i], confidences[:, i], labels=[0, 1]) for i in range(4)]), abs=1e-7)
-
-
-def test_score_languages_counts_a_video_without_text_as_wrong(spark):
-    rows = [("xx", ["a"], None, None, None, None), ("xx", ["a"], "a", 0.9, ["a"], {"a": 0.9, "b": 0.1, "c": 0.1, "d": 0.1})]
-    score = score_languages(spark.createDataFrame(rows, SCORED), CATEGORIES)[0]
-    assert (score.support, score.num_right, score.top1) == (2, 1, 0.5)
-
-
-def test_confidence_by_language_counts_all_predictions(spark):
-    schema = "language string, top_confidence float, categories array<string>"
-    rows = [("xx", i / 10, ["a"] if i else []) for i in range(11)] + [("xx", None, None), ("yy", None, None)]
-    found = {row["language"]: row for row in confidence_by_language(spark.createDataFrame(rows, schema)).collect()}
-    assert (found["xx"]["num_videos"], found["yy"]["num_videos"]) == (12, 1)
-    assert found["xx"]["mean_confidence"] == pytest.approx(0.5)
-    assert found["xx"]["confidence_deciles"] == pytest.approx([i / 10 for i in range(1, 10)], abs=0.11)
-    assert found["xx"]["share_without_category"] == pytest.approx(2 / 12)
-    assert (found["yy"]["mean_confidence"], found["yy"]["share_without_category"]) == (None, 1.0)
-
 
 MANIFEST = {"categories": ["music", "sports"], "languages": ["en"], "split": {"salt": "s", "train": 0.5, "validation": 0.0, "calibration": 0.0}}
 
@@ -89,9 +39,9 @@ def test_scored_videos_are_labelled_test_videos_with_texts_not_trained_on(spark)
     ]
     table = spark.createDataFrame(videos, "video_id string, language string, text_hash string, channel_id string, labels array<string>")
     predictions = spark.createDataFrame(
-        [(row[0], row[1], "music", 0.9, [("music", 0.9)], {"music": 0.9, "sports": 0.1}) for row in videos],
+        [(row[0], row[1], "music", 0.9, [("music", 0.9)], {"music": 0.9, "sports": 0.1}, 2.2) for row in videos],
         "video_id string, language string, top_category string, top_confidence float, "
-        "categories array<struct<category: string, confidence: float>>, confidences map<string, float>",
+        "categories array<struct<category: string, confidence: float>>, confidences map<string, float>, top_logit float",
     )
     scored = scored_videos(predictions, table, MANIFEST).collect()
     expected = [["music"]] + ([["sports"]] if split.of("no channel") == "test" else [])
@@ -99,28 +49,128 @@ def test_scored_videos_are_labelled_test_videos_with_texts_not_trained_on(spark)
     assert scored[0]["given"] == ["music"]
 
 
-def test_evaluate_writes_tables_that_add_up_and_reuses_them(new_run, tmp_path):
+EVALUATED = (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE)
+
+
+@pytest.fixture(scope="module")
+def evaluated(new_run, tmp_path_factory):
+    """A run on a lake of scored videos, its model version, and the evaluation's id."""
     from test_training import ROWS
 
-    run = new_run(tmp_path, ROWS)
+    run = new_run(tmp_path_factory.mktemp("evaluated"), ROWS)
     encoder = resolve_encoder(run.settings)
     backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, None)
     version = train(run, encoder)
     classify(run, version)
-    evaluation = evaluate(run, version)
-    accuracy = {row["language"]: row for row in run.lake.read(LANGUAGE_ACCURACY).collect()}
-    split = Split("xlclass", 0.6, 0.1, 0.1)
-    assert {language: row["support"] for language, row in accuracy.items()} == {
-        language: sum(row["language"] == language and split.of(row["channel"]) == "test" for row in ROWS) for language in ("en", "fr", "de")
-    }
+    return run, version, evaluate(run, version)
+
+
+def _by_language(run, table):
+    return {row["language"]: row for row in run.lake.read(table).collect()}
+
+
+def _versions(run):
+    return [run.lake.version(table) for table in EVALUATED]
+
+
+def _contents(run):
+    """All rows of all tables, without the run and the time that made them."""
+    return [sorted(map(str, run.lake.read(table).drop("run_id", "evaluated_at").collect())) for table in EVALUATED]
+
+
+def test_evaluate_writes_tables_that_add_up(evaluated):
+    from test_training import ROWS
+
+    run, _, _ = evaluated
+    accuracy, split = _by_language(run, LANGUAGE_ACCURACY), Split("xlclass", 0.6, 0.1, 0.1)
+    support = {language: sum(row["language"] == language and split.of(row["channel"]) == "test" for row in ROWS) for language in ("en", "fr", "de")}
+    assert {language: row["support"] for language, row in accuracy.items()} == support
     for row in accuracy.values():
         assert (row["top1_low"], row["top1_high"]) == pytest.approx(wilson(round(row["top1"] * row["support"]), row["support"]))
-    by_category = run.lake.read(CATEGORY_ACCURACY).groupBy("language").sum("support").collect()
-    assert {row[0]: row[1] for row in by_category} == {language: row["support"] for language, row in accuracy.items()}
-    assert run.lake.read(LANGUAGE_CONFIDENCE).count() == 3
-    versions = [run.lake.version(table) for table in (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, LANGUAGE_CONFIDENCE)]
+        assert row["top1_at_100"] == pytest.approx(row["top1"])
+    for table, counted in ((CATEGORY_ACCURACY, "support"), (CONFUSION, "num_videos")):  # every video has one label
+        assert {row[0]: row[1] for row in run.lake.read(table).groupBy("language").sum(counted).collect()} == support
+    right = run.lake.read(CONFUSION).where("label = top_category").groupBy("language").agg(F.sum("num_videos")).collect()
+    assert dict(map(tuple, right)) == {language: round(row["top1"] * row["support"]) for language, row in accuracy.items() if row["top1"]}
+    assert set(_by_language(run, LANGUAGE_CONFIDENCE)) == set(support)
+
+
+def test_category_accuracy_is_what_its_counts_give(evaluated):
+    run, version, _ = evaluated
+    rows = run.lake.read(CATEGORY_ACCURACY).collect()
+    assert len(rows) == 3 * len(version.load().categories)
+    for row in rows:
+        shares = [(row["num_right"], row["num_predicted"]), (row["num_right"], row["support"]), (2 * row["num_right"], row["num_predicted"] + row["support"])]
+        assert [row["precision"], row["recall"], row["f1"]] == [pytest.approx(a / b) if b else None for a, b in shares]
+
+
+def test_evaluate_again_writes_nothing_and_prints_the_same(evaluated):
+    run, version, evaluation = evaluated
+    encoder, before = resolve_encoder(run.settings), _versions(run)
     assert evaluate(run, version) == evaluation
-    assert [run.lake.version(table) for table in (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, LANGUAGE_CONFIDENCE)] == versions
+    assert _versions(run) == before
     lines = summary(run, evaluation, version, encoder).splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["en", "fr", "de"]
     assert "1.000" in lines[1]
+    assert max(map(len, lines[:5])) < 100
+
+
+@pytest.mark.parametrize("num_written", [1, 3])
+def test_evaluate_completes_what_a_run_that_died_left(evaluated, num_written):
+    """Killed behind the first table, or before the last: the rest is added, and what is there is left alone."""
+    run, version, evaluation = evaluated
+    whole = _contents(run)
+    for table in EVALUATED[num_written:]:
+        run.lake.spark.sql(f"DELETE FROM delta.`{run.lake.path(table)}`")
+    before = _versions(run)
+    assert evaluate(run, version) == evaluation
+    assert _contents(run) == whole
+    assert [after - old for after, old in zip(_versions(run), before, strict=True)] == [0] * num_written + [1] * (4 - num_written)
+
+
+def test_evaluate_of_two_runs_at_once_adds_its_rows_once(evaluated, monkeypatch):
+    """The second looked before the first wrote: it sees no rows, at the version that the first saw."""
+    import xlclass.evaluation as module
+
+    run, version, _ = evaluated
+    whole = _contents(run)
+    for table in EVALUATED:
+        run.lake.spark.sql(f"DELETE FROM delta.`{run.lake.path(table)}`")
+    seen = {table.name: run.lake.version(table) for table in EVALUATED}
+    evaluate(run, version)
+    monkeypatch.setattr(run.lake, "version", lambda table: seen[table.name])
+    monkeypatch.setattr(module, "_rows", lambda run, table, evaluation_id: run.lake.read(table).where("false"))
+    evaluate(run, version)
+    assert _contents(run) == whole
+
+
+def test_confidence_row_measures_calibration_before_and_after(spark):
+    """400 videos that say 0.7, of which 280 are right, and whose logits say something else."""
+    rng = np.random.default_rng(1)
+    logits, right = rng.normal(0, 2, 400).astype(np.float32), rng.permutation(400) < 280
+    rows = [("de", ["a" if hit else "b"], "a", 0.7, ["a"], {"a": 0.7, "b": 0.1}, float(logit)) for hit, logit in zip(right, logits, strict=True)]
+    score = score_languages(spark.createDataFrame(rows, SCORED), ["a", "b"])[0]
+    values = _confidence_row("e", Row("de", 400, 0.7, [], 0.0, 0.25), score, ("v", "r"))
+    found = dict(zip(LANGUAGE_CONFIDENCE.names, values, strict=True))
+    expected = bins_of(expit(logits.astype(np.float64)), right)
+    assert found["ece"] == 0.0
+    assert found["ece_uncalibrated"] == pytest.approx(debiased_ece(expected), abs=1e-9)
+    assert found["ece_uncalibrated"] > 0.2
+    assert [tuple(b) for b in found["reliability_uncalibrated"]] == [pytest.approx((b.num_videos, b.mean_confidence, b.top1)) for b in expected]
+    assert found["share_abstained"] == 0.25
+
+
+def test_evaluate_reads_a_lake_of_before_top_logit(evaluated, new_run, tmp_path):
+    """A predictions table of an older contract: its evaluation lacks what needs the column, and nothing else."""
+    run, version, evaluation = evaluated
+    old = new_run.again(run)
+    old.lake = Lake(run.lake.spark, shutil.copytree(run.lake.root, tmp_path / "lake").as_posix())
+    names = [column.name for column in PREDICTIONS.columns if column.name != "top_logit"]
+    rows = old.lake.read(PREDICTIONS).select(*names)
+    rows.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(old.lake.path(PREDICTIONS))
+    for table in EVALUATED:
+        shutil.rmtree(old.lake.path(table))
+    assert evaluate(old, version) == evaluation
+    row = _by_language(old, LANGUAGE_CONFIDENCE)["de"]
+    assert (row["ece_uncalibrated"], row["reliability_uncalibrated"]) == (None, [])
+    assert "top_logit" not in old.lake.spark.read.format("delta").load(old.lake.path(PREDICTIONS)).columns

@@ -38,6 +38,67 @@ def test_ensure_writes_comments_keys_constraints_and_clustering(lake):
     assert fields["age"].metadata["comment"] == "in years"
 
 
+_TOYS = "array<struct<name: string, num: bigint>>"
+NEW_PETS = Table(
+    "pets",
+    "one row per pet",
+    (*PETS.columns, Column("tail", "double", r"its length in metres, as the owner's \ruler says; null in older rows"), Column("toys", _TOYS, "its toys")),
+    PETS.keys,
+    (*PETS.checks, ("tail_positive", "tail IS NULL OR tail > 0")),
+    PETS.cluster_by,
+)
+
+
+def _new_rows(lake, values):
+    return lake.spark.createDataFrame(values, f"name string, age int, share float, tail double, toys {_TOYS}, is_new boolean")
+
+
+def test_read_gives_columns_of_later_contracts_as_null_and_writes_nothing(lake):
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True)]))
+    assert lake.read(NEW_PETS).columns == NEW_PETS.names
+    assert lake.read(NEW_PETS).dtypes[-2:] == [("tail", "double"), ("toys", _TOYS.replace(" ", ""))]
+    assert tuple(lake.read(NEW_PETS).first()) == ("rex", 3, 0.5, None, None)
+    assert lake.version(PETS) == 1
+
+
+def test_append_to_a_table_of_an_older_contract_adds_its_columns(lake):
+    """With comments and constraints, once, at the end; the old rows have nulls there. Read without Spark."""
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True)]))
+    lake.append(NEW_PETS, _new_rows(lake, [("tom", 4, 0.5, 0.3, [("ball", 2)], True)]))
+    plain = deltalake.DeltaTable(lake.path(PETS))
+    assert [field.name for field in plain.schema().fields] == NEW_PETS.names
+    assert {field.name: field.metadata["comment"] for field in plain.schema().fields} == {column.name: column.comment for column in NEW_PETS.columns}
+    found = plain.to_pyarrow_table().sort_by("name").to_pylist()
+    assert [(row["name"], row["tail"], row["toys"]) for row in found] == [("rex", None, None), ("tom", 0.3, [{"name": "ball", "num": 2}])]
+    with pytest.raises(Exception, match="tail_positive"):
+        lake.append(NEW_PETS, _new_rows(lake, [("ada", 4, 0.5, -0.3, None, True)]))
+    version = lake.version(PETS)
+    lake.ensure(NEW_PETS)
+    lake.ensure(PETS)  # an older xlclass: what it does not know stays
+    assert lake.version(PETS) == version
+
+
+def test_commit_of_changed_rows_alone_adds_the_columns_too(lake):
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True)]))
+    assert lake.commit(NEW_PETS, _new_rows(lake, [("rex", 3, 0.5, 0.4, None, False)]), "plan/0") == (0, 1)
+    assert tuple(lake.read(NEW_PETS).first()) == ("rex", 3, 0.5, pytest.approx(0.4), None)
+
+
+def test_append_values_follows_the_contract_where_the_table_has_another_order(lake):
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True)]))
+    between = Table("pets", PETS.grain, (PETS.columns[0], NEW_PETS.columns[3], *PETS.columns[1:]), PETS.keys)
+    lake.append_values(between, [("tom", 0.3, 4, 0.25)])
+    assert tuple(lake.read(between).where("name = 'tom'").select("name", "age", "share", "tail").first()) == ("tom", 4, 0.25, 0.3)
+
+
+def test_ensure_refuses_a_table_that_lacks_a_required_column(lake):
+    lake.ensure(PETS)
+    stricter = Table("pets", PETS.grain, (*PETS.columns, Column("owner", "string", "whose", True)), PETS.keys)
+    for use in (lake.ensure, lake.read):
+        with pytest.raises(LakeError, match="pets is not of this version's contract: it lacks owner"):
+            use(stricter)
+
+
 def test_append_refuses_what_the_constraints_forbid(lake):
     with pytest.raises(Exception, match="share_in_range"):
         lake.append(PETS, _rows(lake, [("rex", 3, 1.5, True)]))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from xlclass.config import settings_digest
@@ -13,9 +14,14 @@ from xlclass.errors import ModelError
 from xlclass.lake.runs import Run, utc_now
 from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline import scored_videos
-from xlclass.quality.metrics import LanguageScore, confidence_by_language, debiased_ece, ratio, score_languages, wilson
+from xlclass.quality.calibration_error import Bin, debiased_ece
+from xlclass.quality.metrics import LanguageScore, ratio, wilson
+from xlclass.quality.scoring import confidence_by_language, confusion, score_languages
+from xlclass.quality.selective import COVERAGES
 from xlclass.quality.summary import LanguageLine, language_table
-from xlclass.schemas import CATEGORY_ACCURACY, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS, VIDEOS
+from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS, VIDEOS, Table
+
+_TABLES = (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE)  # in this order: an evaluation is done when it is in the last one
 
 
 def evaluate(run: Run, version: ModelVersion) -> str:
@@ -27,27 +33,19 @@ def evaluate(run: Run, version: ModelVersion) -> str:
         contents = _contents(predictions, "input_digest")
         if not contents[0]:
             raise ModelError(f"the lake {run.lake.root} has no predictions of the model version {version.name}: run jobs/backfill.py first")
-        evaluation_id = settings_digest(version.name, manifest["split"], _contents(videos), contents)
-        run.lake.ensure(LANGUAGE_ACCURACY, CATEGORY_ACCURACY, LANGUAGE_CONFIDENCE)
-        if run.lake.read(LANGUAGE_CONFIDENCE).where(F.col("evaluation_id") == evaluation_id).isEmpty():
-            scores = score_languages(scored_videos(predictions, videos, manifest), manifest["categories"])
-            _write(run, evaluation_id, version, scores, predictions)
-            step.num_rows = sum(score.support for score in scores)
+        measured = [table.names for table in _TABLES]  # so that what an older xlclass did not measure is measured now
+        evaluation_id = settings_digest(version.name, manifest["split"], _contents(videos), contents, measured)
+        run.lake.ensure(*_TABLES)
+        if _rows(run, _TABLES[-1], evaluation_id).isEmpty():
+            step.num_rows = _evaluate(run, evaluation_id, version, predictions, videos)
     return evaluation_id
 
 
 def summary(run: Run, evaluation_id: str, version: ModelVersion, encoder: EncoderSpec) -> str:
     """The evaluation's table for people, read from the lake's tables."""
-    rows = (
-        run.lake.read(LANGUAGE_CONFIDENCE)
-        .where(F.col("evaluation_id") == evaluation_id)
-        .select("language", "num_videos", "mean_confidence")
-        .join(
-            run.lake.read(LANGUAGE_ACCURACY).where(F.col("evaluation_id") == evaluation_id).select("language", "support", "top1", "majority_baseline"),
-            "language",
-            how="left",
-        )
-    )
+    confidence, accuracy = (_rows(run, table, evaluation_id) for table in (LANGUAGE_CONFIDENCE, LANGUAGE_ACCURACY))
+    scores = accuracy.select("language", "support", "top1", "majority_baseline", "top1_at_50")
+    rows = confidence.select("language", "num_videos", "mean_confidence").join(scores, "language", how="left")
     lines = [
         LanguageLine(
             row["language"],
@@ -56,6 +54,7 @@ def summary(run: Run, evaluation_id: str, version: ModelVersion, encoder: Encode
             row["support"] or 0,
             round((row["top1"] or 0) * (row["support"] or 0)),
             row["majority_baseline"],
+            row["top1_at_50"],
         )
         for row in rows.collect()
     ]
@@ -68,26 +67,44 @@ def _contents(rows: DataFrame, *columns: str) -> list[int | None]:
     return list(row)
 
 
-def _write(run: Run, evaluation_id: str, version: ModelVersion, scores: list[LanguageScore], predictions: DataFrame) -> None:
-    """The three tables; language_confidence, by which an evaluation is known as done, comes last."""
+def _evaluate(run: Run, evaluation_id: str, version: ModelVersion, predictions: DataFrame, videos: DataFrame) -> int:
+    """How many test videos were scored; their scores, counted on the cluster, are in the tables."""
+    manifest = version.load().manifest
+    scored = scored_videos(predictions, videos, manifest).persist()
+    try:
+        scores = score_languages(scored, manifest["categories"])
+        pairs = [tuple(row) for row in confusion(scored).collect()]
+    finally:
+        scored.unpersist()
     maker = (version.name, run.run_id)
-    categories = version.load().categories
-    training = [score for score in scores if score.language in version.load().manifest["languages"]]
+    training = [score for score in scores if score.language in manifest["languages"]]
     reference = ratio(sum(score.num_right for score in training), sum(score.support for score in training))
     by_language = {score.language: score for score in scores}
-    seen = confidence_by_language(predictions).collect()
-    rows = {
-        LANGUAGE_ACCURACY: [_accuracy_row(evaluation_id, score, reference, maker) for score in scores],
-        CATEGORY_ACCURACY: [row for score in scores for row in _category_rows(evaluation_id, score, categories, maker)],
-        LANGUAGE_CONFIDENCE: [(evaluation_id, *row, *_calibration(by_language.get(row["language"])), *maker) for row in seen],
-    }
-    for table, values in rows.items():
-        if values and run.lake.read(table).where(F.col("evaluation_id") == evaluation_id).isEmpty():  # else a run that died wrote them
-            run.lake.append_values(table, values)
+    rows = (
+        [_accuracy_row(evaluation_id, score, reference, maker) for score in scores],
+        [row for score in scores for row in _category_rows(evaluation_id, score, manifest["categories"], maker)],
+        [(evaluation_id, *pair) for pair in pairs],
+        [_confidence_row(evaluation_id, seen, by_language.get(seen["language"]), maker) for seen in confidence_by_language(predictions).collect()],
+    )
+    for table, values in zip(_TABLES, rows, strict=True):
+        _write(run, table, values, evaluation_id)
+    return sum(score.support for score in scores)
+
+
+def _rows(run: Run, table: Table, evaluation_id: str) -> DataFrame:
+    return run.lake.read(table).where(F.col("evaluation_id") == evaluation_id)
+
+
+def _write(run: Run, table: Table, values: list[tuple[object, ...]], evaluation_id: str) -> None:
+    """Adds an evaluation's rows, unless a run that died wrote them; of two runs at once, which see one version of the table, the later adds none."""
+    seen = run.lake.version(table)
+    if values and _rows(run, table, evaluation_id).isEmpty():
+        run.lake.append_values(table, values, commit_id=f"{evaluation_id}/{seen}")
 
 
 def _accuracy_row(evaluation_id: str, score: LanguageScore, reference: float | None, maker: tuple[str, str]) -> tuple[object, ...]:
     precision, recall, micro_f1 = score.counts.micro()
+    macro_precision, macro_recall, macro_f1 = score.counts.macro()
     gap = None if reference is None else reference - score.top1
     return (
         evaluation_id,
@@ -95,7 +112,7 @@ def _accuracy_row(evaluation_id: str, score: LanguageScore, reference: float | N
         score.support,
         score.top1,
         *wilson(score.num_right, score.support),
-        score.counts.macro_f1(),
+        macro_f1,
         micro_f1,
         precision,
         recall,
@@ -103,21 +120,28 @@ def _accuracy_row(evaluation_id: str, score: LanguageScore, reference: float | N
         gap,
         *maker,
         utc_now(),
+        score.subset_accuracy,
+        macro_precision,
+        macro_recall,
+        *(score.top1_at[percent] for percent in COVERAGES),
     )
 
 
-def _category_rows(evaluation_id: str, score: LanguageScore, categories: tuple[str, ...], maker: tuple[str, str]) -> list[tuple[object, ...]]:
+def _category_rows(evaluation_id: str, score: LanguageScore, categories: list[str], maker: tuple[str, str]) -> list[tuple[object, ...]]:
+    """A row per category: the counts, then precision, recall and F1, null where there is nothing to divide by."""
     counts = score.counts
-    rows: list[tuple[object, ...]] = []
-    for i, category in enumerate(categories):
-        support, predicted, right = int(counts.support[i]), int(counts.predicted[i]), int(counts.right[i])
-        f1 = ratio(2 * right, support + predicted)
-        rows.append((evaluation_id, score.language, category, support, predicted, right, ratio(right, predicted), ratio(right, support), f1, *maker))
-    return rows
+    columns = zip(categories, counts.support.tolist(), counts.predicted.tolist(), counts.right.tolist(), counts.per_category().T.tolist(), strict=True)
+    return [(evaluation_id, score.language, *numbers, *(None if math.isnan(share) else share for share in shares), *maker) for *numbers, shares in columns]
 
 
-def _calibration(score: LanguageScore | None) -> tuple[object, ...]:
-    """ece, brier, log_loss and the reliability bins; nothing without test videos."""
+def _confidence_row(evaluation_id: str, seen: Row, score: LanguageScore | None, maker: tuple[str, str]) -> tuple[object, ...]:
+    """What was seen of all videos of a language, and how it fits its test videos; nothing of that without any."""
+    *shares, abstained = seen
     if score is None:
-        return None, None, None, []
-    return debiased_ece(score.bins), score.brier, score.log_loss, [dataclasses.astuple(b) for b in score.bins]
+        return evaluation_id, *shares, None, None, None, [], *maker, None, [], abstained
+    fit = debiased_ece(score.bins), score.brier, score.log_loss, _structs(score.bins)
+    return evaluation_id, *shares, *fit, *maker, debiased_ece(score.uncalibrated_bins), _structs(score.uncalibrated_bins), abstained
+
+
+def _structs(bins: list[Bin]) -> list[tuple[object, ...]]:
+    return [dataclasses.astuple(b) for b in bins]

@@ -174,6 +174,7 @@ def scored_videos(predictions: DataFrame, videos: DataFrame, manifest: dict[str,
         "top_confidence",
         F.col("categories.category").alias("given"),
         "confidences",
+        "top_logit",
     )
 
 

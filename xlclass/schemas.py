@@ -75,6 +75,7 @@ _LANGUAGE = ("language", "string!", "base language (ISO 639, with a script for z
 _MODEL_VERSION = ("model_version", "string!", "the model version that made the row")
 _RUN_ID = ("run_id", "string!", "the run that made the row (runs.run_id)")
 _EVALUATION_ID = ("evaluation_id", "string", "digest of model version, labels and split")
+_BIN = "struct<num_videos: bigint, mean_confidence: double, top1: double>"
 _TOP = [
     ("top_category", "string", "the category of the highest confidence; null without a text"),
     ("top_confidence", "float", "its confidence"),
@@ -166,7 +167,13 @@ LANGUAGE_ACCURACY = _table("language_accuracy", "one row per evaluation and lang
     _MODEL_VERSION,
     _RUN_ID,
     ("evaluated_at", "timestamp!", "when"),
-], _shares("top1 top1_low top1_high macro_f1 micro_f1 precision recall majority_baseline"))
+    ("subset_accuracy", "double", "share given exactly their labels; null in rows older than the column, as in the next"),
+    ("macro_precision", "double", "mean precision over the categories that were given; null when none was"),
+    ("macro_recall", "double", "mean recall over the categories that occur as a label"),
+    *((f"top1_at_{percent}", "double", f"top1 of the most confident {percent} % of the test videos; no prediction counts as least confident")
+      for percent in (50, 80, 100)),
+], _shares("top1 top1_low top1_high macro_f1 micro_f1 precision recall majority_baseline "
+           "subset_accuracy macro_precision macro_recall top1_at_50 top1_at_80 top1_at_100"))
 
 CATEGORY_ACCURACY = _table("category_accuracy", "one row per evaluation, language and category, over labelled test videos", "evaluation_id language category", [
     _EVALUATION_ID,
@@ -182,12 +189,13 @@ CATEGORY_ACCURACY = _table("category_accuracy", "one row per evaluation, languag
     _RUN_ID,
 ], _shares("precision recall f1"))
 
-CONFUSION = _table("confusion", "one row per evaluation, language, label and top category", "evaluation_id language label top_category", [
+CONFUSION = _table("confusion", "one row per evaluation, language, label and top category that occur together, over labelled test videos",
+                   "evaluation_id language label top_category", [
     _EVALUATION_ID,
     ("language", "string", "videos.language"),
     ("label", "string", "a label of the test videos"),
     ("top_category", "string", "the top category that they got; no_text where they had none"),
-    ("num_videos", "bigint!", "how many"),
+    ("num_videos", "bigint!", "how many; a video of several labels counts under each of them"),
 ])
 
 LANGUAGE_CONFIDENCE = _table("language_confidence", "one row per evaluation and language: how sure the model is, and how rightly", "evaluation_id language", [
@@ -200,10 +208,13 @@ LANGUAGE_CONFIDENCE = _table("language_confidence", "one row per evaluation and 
     ("ece", "double", "expected calibration error of the top category on test videos, debiased, bins of at least 100; null below 100"),
     ("brier", "double", "mean squared error over test videos and categories; null without test videos"),
     ("log_loss", "double", "mean negative log-likelihood over test videos and categories, in nats; null without test videos"),
-    ("reliability", "array<struct<num_videos: bigint, mean_confidence: double, top1: double>>", "the bins of ece, lowest confidence first"),
+    ("reliability", f"array<{_BIN}>", "the bins of ece, lowest confidence first"),
     _MODEL_VERSION,
     _RUN_ID,
-], _shares("mean_confidence share_without_category ece brier"))
+    ("ece_uncalibrated", "double", "ece of the sigmoid of predictions.top_logit: what it would be without calibration; null where that is"),
+    ("reliability_uncalibrated", f"array<{_BIN}>", "its bins"),
+    ("share_abstained", "double", "share of them that have a text and got no category; null in rows older than the column"),
+], _shares("mean_confidence share_without_category ece brier ece_uncalibrated share_abstained"))
 
 LABEL_ISSUES = _table("label_issues", "one row per evaluation and video whose label is probably wrong or most worth having", "evaluation_id video_id", [
     _EVALUATION_ID,
@@ -247,23 +258,11 @@ RUNS = _table("runs", "one row per run of a job", "run_id", [
     ("code_version", "string!", "version of xlclass"),
 ], _known("outcome", "done refused failed") | {"rows_add_up": "rows_in IS NULL OR rows_in = rows_ok + rows_rejected + rows_reused"})
 
-# fmt: on
-
 TABLES = (
-    VIDEOS,
-    CHANNELS,
-    REJECTED_VIDEOS,
-    EMBEDDINGS,
-    PREDICTIONS,
-    PREDICTION_LOG,
-    LANGUAGE_ACCURACY,
-    CATEGORY_ACCURACY,
-    CONFUSION,
-    LANGUAGE_CONFIDENCE,
-    LABEL_ISSUES,
-    MODELS,
-    RUNS,
+    VIDEOS, CHANNELS, REJECTED_VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG,
+    LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE, LABEL_ISSUES, MODELS, RUNS,
 )
+# fmt: on
 
 
 def pack_vectors(vectors: np.ndarray) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from delta.exceptions import DeltaConcurrentModificationException
@@ -11,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from xlclass.errors import LakeError
-from xlclass.schemas import Table
+from xlclass.schemas import Column, Table
 
 _TRIES = 4
 _MANY_FILES, _FILE_BYTES = 16, 128 << 20
@@ -34,9 +35,10 @@ class Lake:
         return DeltaTable.isDeltaTable(self.spark, self.path(table))
 
     def ensure(self, *tables: Table) -> None:
-        """Creates those that are not there: comments, NOT NULL, constraints, clustering."""
+        """Creates those that are not there (comments, NOT NULL, constraints, clustering); one of an older contract gets the columns it lacks."""
         for table in tables:
             if self.exists(table):
+                _retried(partial(self._evolve, table))
                 continue
             builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.grain)
             for column in table.columns:
@@ -46,14 +48,15 @@ class Lake:
             (builder.clusterBy(*table.cluster_by) if table.cluster_by else builder).execute()
 
     def read(self, table: Table) -> DataFrame:
-        """Its rows.
+        """Its rows, with all columns of the contract: those that a table of an older one lacks are null.
 
         Raises:
-            LakeError: it is not there.
+            LakeError: it is not there, or lacks a column that may not be null.
         """
         if not self.exists(table):
             raise LakeError(f"the lake {self.root} has no table {table.name}: run the pipeline or the backfill first")
-        return self.spark.read.format("delta").load(self.path(table))
+        rows = self.spark.read.format("delta").load(self.path(table))
+        return rows.select("*", *(F.lit(None).cast(column.type).alias(column.name) for column in self._lacking(table, rows)))
 
     def version(self, table: Table) -> int:
         """Its newest Delta version."""
@@ -72,10 +75,10 @@ class Lake:
         self.ensure(table)
         self._write(table, rows, "overwrite", commit_id)
 
-    def append_values(self, table: Table, values: list[tuple[object, ...]]) -> None:
+    def append_values(self, table: Table, values: list[tuple[object, ...]], commit_id: str | None = None) -> None:
         """Adds a few rows that the driver holds, each in the contract's order."""
         self.ensure(table)
-        self.append(table, self.spark.createDataFrame(values, self.read(table).schema))
+        self._write(table, self.spark.createDataFrame(values, self.read(table).select(*table.names).schema), "append", commit_id)
 
     def commit(self, table: Table, staged: DataFrame, commit_id: str) -> tuple[int, int]:
         """Writes staged rows, and gives how many were new and how many changed: the new (`is_new`) are appended, the others replace the row of their key.
@@ -86,6 +89,7 @@ class Lake:
         if num_new:
             self.append(table, staged.where("is_new"), f"{commit_id}/new")
         if num_changed:
+            self.ensure(table)
             changed = conform(staged.where("NOT is_new"), table)
             self._merge(table, changed, f"{commit_id}/changed", lambda merge: merge.whenMatchedUpdateAll().whenNotMatchedInsertAll())
         return num_new, num_changed
@@ -104,6 +108,26 @@ class Lake:
             DeltaTable.forPath(self.spark, self.path(table)).optimize().executeCompaction()
         return bool(crowded)
 
+    def _evolve(self, table: Table) -> None:
+        """Adds columns and constraints that came into the contract after the table was made."""
+        rows, name = self.spark.read.format("delta").load(self.path(table)), f"delta.`{self.path(table)}`"
+        added = [f"`{column.name}` {column.type} COMMENT {_quoted(column.comment)}" for column in self._lacking(table, rows)]
+        if not added:
+            return
+        self.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(added)})")
+        known = DeltaTable.forPath(self.spark, self.path(table)).detail().select("properties").first()[0]
+        for check, condition in table.checks:
+            if f"delta.constraints.{check}" not in known:
+                self.spark.sql(f"ALTER TABLE {name} ADD CONSTRAINT {check} CHECK ({condition})")
+
+    def _lacking(self, table: Table, rows: DataFrame) -> list[Column]:
+        """The contract's columns that `rows`, read from the table, lack."""
+        lacking = [column for column in table.columns if column.name not in rows.columns]
+        required = [column.name for column in lacking if column.required]
+        if required:
+            raise LakeError(f"{self.path(table)} is not of this version's contract: it lacks {', '.join(required)}; make the lake anew")
+        return lacking
+
     def _write(self, table: Table, rows: DataFrame, mode: str, commit_id: str | None) -> None:
         writer = conform(rows, table).write.format("delta").mode(mode)
         if commit_id:
@@ -120,6 +144,11 @@ class Lake:
         finally:
             conf.unset("spark.databricks.delta.write.txnAppId")
             conf.unset("spark.databricks.delta.write.txnVersion")
+
+
+def _quoted(text: str) -> str:
+    """A string of SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _retried(write: Callable[[], object]) -> None:

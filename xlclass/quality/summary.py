@@ -10,7 +10,7 @@ from xlclass.quality.metrics import wilson
 
 @dataclass(frozen=True)
 class LanguageLine:
-    """A language's line: videos predicted, and over its labelled test videos those right and all; null confidence without a text."""
+    """A language's line: videos predicted, and over its labelled test videos all, those right, and top-1 of the surer half; null confidence without a text."""
 
     language: str
     num_videos: int
@@ -18,6 +18,7 @@ class LanguageLine:
     support: int = 0
     num_right: int = 0
     majority_baseline: float | None = None
+    top1_at_50: float | None = None
 
 
 def language_table(lines: Sequence[LanguageLine], training: Sequence[str], known: Sequence[str]) -> str:
@@ -27,7 +28,7 @@ def language_table(lines: Sequence[LanguageLine], training: Sequence[str], known
         "other languages the encoder knows": [line for line in lines if line.language in known and line.language not in training],
         "languages it does not know": [line for line in lines if line.language not in known and line.language not in training],
     }
-    rows = ["language    videos    test   top-1   95 % interval   majority   mean confidence"]
+    rows = ["language    videos    test   top-1   95 % interval   majority   mean confidence   top-1 at 50 %"]
     for group in groups.values():
         rows += [_row(line) for line in sorted(group, key=lambda line: (-line.num_videos, line.language))]
     rows.append("")
@@ -45,9 +46,10 @@ def _together(lines: Sequence[LanguageLine]) -> LanguageLine:
 def _row(line: LanguageLine) -> str:
     if line.support:
         low, high = wilson(line.num_right, line.support)
-        score = f"{line.num_right / line.support:7.3f}   {low:.3f} - {high:.3f}"
+        score = f"{line.num_right / line.support:8.3f}   {low:.3f} - {high:.3f}"
     else:
-        score = f"{'-':>7}   {'-':^13}"
+        score = f"{'-':>8}   {'-':^13}"
     majority = f"{line.majority_baseline:8.3f}" if line.majority_baseline is not None else f"{'':8}"
     confidence = f"{line.mean_confidence:15.3f}" if line.mean_confidence is not None else f"{'-':>15}"
-    return f"{line.language:<9}{line.num_videos:9,}{line.support:8,}{score}   {majority}   {confidence}"
+    surer_half = f"   {line.top1_at_50:13.3f}" if line.top1_at_50 is not None else ""
+    return f"{line.language:<9}{line.num_videos:9,}{line.support:8,}{score}   {majority}   {confidence}{surer_half}"
