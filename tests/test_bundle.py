@@ -10,7 +10,8 @@ import pytest
 from xlclass.config import TrainingSettings
 from xlclass.errors import ModelError
 from xlclass.model.bundle import Bundle, Decisions, bundle_digest, load_bundle, save_bundle
-from xlclass.model.head import Examples, train_head
+from xlclass.model.examples import Examples
+from xlclass.model.head import train_head
 from xlclass.model.thresholds import passing
 
 MANIFEST = {

@@ -27,6 +27,7 @@ from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.model import head
 from xlclass.model.bundle import Bundle, ModelVersion
+from xlclass.model.examples import Examples
 from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split, group_column
 from xlclass.schemas import EMBEDDINGS, VIDEOS, unpack_vectors
 
@@ -170,10 +171,10 @@ def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
     return enough
 
 
-def _examples(rows: pd.DataFrame, categories: Sequence[str], dim: int) -> head.Examples:
+def _examples(rows: pd.DataFrame, categories: Sequence[str], dim: int) -> Examples:
     """Vectors and label indicators; a video of which no label is among the categories teaches that it is none of them."""
     index = {name: i for i, name in enumerate(categories)}
     labels = np.zeros((len(rows), len(categories)), np.float32)
     for row, names in enumerate(rows.labels):
         labels[row, [index[name] for name in names if name in index]] = 1
-    return head.Examples(unpack_vectors(rows.vector.tolist(), dim), labels)
+    return Examples(unpack_vectors(rows.vector.tolist(), dim), labels, rows.language.to_numpy())
