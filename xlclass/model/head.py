@@ -39,7 +39,7 @@ def _fitted(model: Any, train: Examples, validation: Examples, settings: Trainin
     has_validation, weight = len(validation.vectors) > 0, weights(train, settings)
     fed: dict[str, Any] = {"x": train.vectors, "y": train.labels, "sample_weight": weight, "batch_size": settings.batch_size}
     if settings.mixup:
-        fed = {"x": mixed_batches(train, weight, settings), "steps_per_epoch": -(-len(train.vectors) // settings.batch_size)}
+        fed = {"x": mixed_batches(train, weight, settings), "shuffle": False, "steps_per_epoch": -(-len(train.vectors) // settings.batch_size)}
     callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if settings.averaging else []
     if has_validation:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=settings.patience, restore_best_weights=True))
@@ -74,7 +74,7 @@ def logits(model: Any, vectors: np.ndarray) -> np.ndarray:
         return np.empty((0, model.output_shape[-1]), np.float32)
     import keras
 
-    return np.asarray(keras.Model(model.inputs, model.get_layer("logit").output)(vectors, training=False))
+    return np.asarray(keras.Model(model.inputs[0], model.get_layer("logit").output)(vectors, training=False))
 
 
 def _network(dim: int, num_categories: int, settings: TrainingSettings) -> Any:
