@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from xlclass.config import CalibrationSettings, LakeSettings, Settings, SourceSettings, TrainingSettings
-from xlclass.model.fitting import Sample, Sides, best_damping, fit
+from xlclass.model.examples import Examples
+from xlclass.model.fitting import Sides, best_damping, fit
 
 DIM, SETTINGS = (
     8,
@@ -25,13 +26,13 @@ def sample(num, language, priors, seed, spread=1.0):
     centres = np.random.default_rng(0).normal(0, 1, (len(priors), DIM))
     chosen = rng.choice(len(priors), num, p=priors)
     vectors = centres[chosen] + rng.normal(0, spread, (num, DIM))
-    return Sample(vectors.astype(np.float32), np.eye(len(priors), dtype=np.float32)[chosen], np.full(num, language, object))
+    return Examples(vectors.astype(np.float32), np.eye(len(priors), dtype=np.float32)[chosen], np.full(num, language, object))
 
 
 def sides(en, fr):
     """A sample whose languages differ in how often their categories occur only."""
     parts = [(sample(900, "en", en, seed), sample(600, "fr", fr, seed + 1)) for seed in (1, 3, 5)]
-    return Sides(*(Sample.of(*both) for both in parts))
+    return Sides(*(Examples.of(*both) for both in parts))
 
 
 @pytest.fixture(scope="module")

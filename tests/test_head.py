@@ -4,11 +4,17 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.metrics import log_loss
-from sklearn.utils.class_weight import compute_sample_weight
 
 from xlclass.config import TrainingSettings
-from xlclass.model.head import Examples, _network, _weights, confidences, logits, train_head
+from xlclass.model.examples import Examples
+from xlclass.model.head import _network, logits, train_head
+
+
+def confidences(model, vectors):
+    return expit(logits(model, vectors))
+
 
 SMALL = TrainingSettings(hidden=(32, 16), learning_rate=0.01, max_epochs=12, patience=12)
 NOTHING = Examples(np.empty((0, 8), np.float32), np.empty((0, 4), np.float32))
@@ -57,7 +63,7 @@ def test_network_follows_the_settings():
     assert [layer.units for layer in model.layers if hasattr(layer, "units")] == [64, 32, 16, 3]
     assert model.layers[2].rate == 0.25
     assert float(model.optimizer.learning_rate) == 0.125
-    assert model.loss == "binary_crossentropy"
+    assert model.loss.name == "binary_crossentropy"
 
 
 @pytest.fixture(scope="module")
@@ -188,28 +194,6 @@ def test_confidences_do_not_hang_on_the_batch(trained):
     np.testing.assert_allclose(confidences(model, vectors), alone, atol=1e-6)
 
 
-def test_weights_agree_with_scikit_learn_on_one_label_each():
-    category = np.random.default_rng(1).choice(4, 500, p=[0.7, 0.2, 0.09, 0.01])
-    np.testing.assert_allclose(_weights(np.eye(4)[category]), compute_sample_weight("balanced", category))
-
-
-def test_weights_of_several_labels_are_their_mean():
-    """Of four videos 3 have the first category, 2 the second: 4/3, 4/3, their mean with 2, 2; over the mean of the four, 19/12."""
-    labels = np.array([[1, 0], [1, 0], [1, 1], [0, 1]], np.float32)
-    np.testing.assert_allclose(_weights(labels), np.array([4 / 3, 4 / 3, 5 / 3, 2]) / (19 / 12), rtol=1e-6)
-
-
-def test_weights_take_a_category_without_videos():
-    np.testing.assert_allclose(_weights(np.array([[1, 0, 0], [0, 1, 0]], np.float32)), [1, 1])
-
-
-def test_weights_keep_videos_of_no_category():
-    """Such a video "teaches that it is none of them" (training.py), balanced or not."""
-    weights = _weights(np.array([[1, 0], [0, 1], [0, 0]], np.float32))
-    assert np.isfinite(weights).all()
-    assert (weights > 0).all()
-
-
 @pytest.mark.parametrize(("class_weights", "rare"), [("none", 0.1), ("balanced", 0.5)])
 def test_train_head_gives_a_rare_category_its_weight(class_weights, rare):
     """From vectors that say nothing, a head learns how frequent a category is: 1 in 10, or half once both weigh the same."""
@@ -217,3 +201,84 @@ def test_train_head_gives_a_rare_category_its_weight(class_weights, rare):
     settings = dataclasses.replace(SMALL, class_weights=class_weights, max_epochs=40, patience=40)
     model, _ = train_head(Examples(np.zeros((400, 8), np.float32), labels), Examples(NOTHING.vectors, labels[:0]), settings)
     assert confidences(model, np.zeros((1, 8), np.float32))[0, 1] == pytest.approx(rare, abs=0.06)
+
+
+def learnt_rate(rate, **changes):
+    """The confidence that a head learns from vectors that say nothing, when that share of the videos has the category."""
+    labels = (np.arange(400) % 20 < 20 * rate).astype(np.float32)[:, None]
+    settings = dataclasses.replace(SMALL, dropout=0.0, batch_size=400, max_epochs=150, **changes)
+    model, _ = train_head(Examples(np.zeros((400, 8), np.float32), labels), Examples(NOTHING.vectors, labels[:0]), settings)
+    return confidences(model, np.zeros((1, 8), np.float32))[0, 0]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2, 0.4])
+def test_train_head_learns_smoothed_labels(smoothing):
+    """A share of p is learnt as p (1 - s) + s / 2: Szegedy and others 2016, CVPR, section 7, for two classes."""
+    assert learnt_rate(0.1, label_smoothing=smoothing) == pytest.approx(0.1 * (1 - smoothing) + smoothing / 2, abs=0.02)
+
+
+@pytest.mark.parametrize(("language_weights", "rate"), [("none", 0.1), ("equal", 0.5)])
+def test_train_head_lets_each_language_count_the_same(language_weights, rate):
+    """Only French has the category, one video in ten is French: of languages that count the same it is half."""
+    french = np.arange(400) % 10 == 0
+    examples = Examples(np.zeros((400, 8), np.float32), french.astype(np.float32)[:, None], np.where(french, "fr", "en"))
+    settings = dataclasses.replace(SMALL, dropout=0.0, language_weights=language_weights, max_epochs=40)
+    model, _ = train_head(examples, Examples(NOTHING.vectors, NOTHING.labels[:, :1]), settings)
+    assert confidences(model, np.zeros((1, 8), np.float32))[0, 0] == pytest.approx(rate, abs=0.06)
+
+
+def test_train_head_decays_weights_and_leaves_biases_alone():
+    """What is learnt by heart needs large weights; a frequency alone needs none, and is learnt whatever the decay."""
+    sizes = {}
+    for decay in (0.0, 1.0):
+        settings = dataclasses.replace(SMALL, weight_decay=decay, dropout=0.0, max_epochs=40)
+        model, _ = train_head(noise(80, 1), NOTHING, settings)
+        sizes[decay] = np.linalg.norm(model.layers[0].kernel)
+    assert sizes[1.0] < 0.8 * sizes[0.0]
+    assert learnt_rate(0.1, weight_decay=1.0) == pytest.approx(0.1, abs=0.02)
+
+
+WAYS = [{"mixup": 0.4}, {"label_smoothing": 0.1}, {"weight_decay": 0.5}, {"averaging": 0.9}, {"class_weights": "balanced"}]
+
+
+@pytest.mark.parametrize("changes", [*WAYS, {"head": "logistic"}, {"head": "neighbours"}], ids=str)
+def test_train_head_gives_the_same_numbers_again_with(changes, trained):
+    settings = dataclasses.replace(SMALL, **changes)
+    once, again = (train_head(noise(80, 1), noise(40, 2), settings) for _ in range(2))
+    assert same(once, again)
+    assert not same(once, trained)
+
+
+@pytest.mark.parametrize("validation", [noise(60, 2), NOTHING], ids=["stopped", "all epochs"])
+def test_train_head_keeps_the_running_mean_of_its_weights(validation):
+    """With all but nothing of each step taken up, what is kept is all but the first step's weights, 0.01 from where training began."""
+    settings = dataclasses.replace(SMALL, averaging=0.9999, batch_size=8, max_epochs=8)
+    began = _seeded(settings).get_weights()[0]
+    averaged, _ = train_head(noise(60, 1), validation, settings)
+    plain, _ = train_head(noise(60, 1), validation, dataclasses.replace(settings, averaging=0.0))
+    moved = [np.abs(model.get_weights()[0] - began).max() for model in (averaged, plain)]
+    assert moved[0] == pytest.approx(0.01, rel=0.05)  # Adam's first step is the learning rate
+    assert moved[1] > 0.03
+
+
+def _seeded(settings):
+    import keras
+
+    keras.utils.set_random_seed(settings.seed)
+    return _network(8, 4, settings)
+
+
+def test_train_head_validates_the_running_mean():
+    """The curve that stops training is that of the weights that are kept."""
+    validation = noise(60, 2)
+    model, curves = train_head(noise(60, 1), validation, dataclasses.replace(SMALL, averaging=0.9))
+    said = confidences(model, validation.vectors).astype(float)
+    kept = np.mean([log_loss(validation.labels[:, i], said[:, i], labels=[0, 1]) for i in range(4)])
+    assert kept == pytest.approx(min(curves["val_loss"]), rel=1e-4)
+
+
+@pytest.mark.parametrize("mixup", [0.2, 1.0])
+def test_train_head_learns_from_mixtures(mixup):
+    model, _ = train_head(clusters(400, 1), clusters(80, 2), dataclasses.replace(SMALL, mixup=mixup))
+    fresh = clusters(400, 3)
+    assert (confidences(model, fresh.vectors).argmax(axis=1) == fresh.labels.argmax(axis=1)).mean() > 0.98

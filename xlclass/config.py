@@ -98,10 +98,11 @@ class TaxonomySettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """The sample and the head."""
+    """The sample and the head: "keras" (the network), or what to measure it against."""
 
     languages: tuple[str, ...] = ("en", "fr")
     max_videos_per_language_and_category: int = within(1, 10_000_000, 5_000)
+    head: str = one_of("keras", "logistic", "neighbours")
     hidden: tuple[int, ...] = each_within(1, 65_536, (256, 128))
     dropout: float = within(0.0, 0.95, 0.5)
     learning_rate: float = within(1e-6, 1.0, 1e-3)
@@ -109,6 +110,13 @@ class TrainingSettings:
     max_epochs: int = within(1, 10_000, 60)
     patience: int = within(1, 10_000, 6)
     class_weights: str = one_of("none", "balanced")
+    language_weights: str = one_of("none", "equal")  # whether each training language counts the same, however many videos it has
+    mixup: float = within(0.0, 10.0, 0.0)  # of the Beta distribution of the shares in which two examples are mixed; 0 mixes none
+    label_smoothing: float = within(0.0, 0.5, 0.0)  # a label of 1 is learnt as 1 - half of it, of 0 as half of it
+    weight_decay: float = within(0.0, 1.0, 0.0)
+    averaging: float = within(0.0, 0.9999, 0.0)  # share of the old in the running mean of the network's weights; 0 takes the last step's
+    logistic_c: float = within(1e-6, 1e6, 1.0)  # of the head "logistic": more fits closer
+    neighbours: int = within(1, 10_000, 50)  # of the head "neighbours"
     seed: int = within(0, 2**31 - 1, 7)
 
 

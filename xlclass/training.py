@@ -28,7 +28,8 @@ from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.model import head
 from xlclass.model.bundle import Bundle, ModelVersion
-from xlclass.model.fitting import Sample, Sides, fit
+from xlclass.model.examples import Examples
+from xlclass.model.fitting import Sides, fit
 from xlclass.quality.splits import CALIBRATION, TEST, TRAIN, VALIDATION, Split, group_column
 from xlclass.schemas import EMBEDDINGS, VIDEOS, unpack_vectors
 
@@ -159,9 +160,9 @@ def _collect(sample: DataFrame, embeddings: DataFrame) -> pd.DataFrame:
 
 def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Settings, taxonomy: Taxonomy, made_from: dict[str, Any]) -> Bundle:
     categories = _learnable(sample, settings, taxonomy)
-    parts = {side: _sample(sample[sample.side == side], categories, made_from["dim"]) for side in (TRAIN, VALIDATION, CALIBRATION)}
+    parts = {side: _examples(sample[sample.side == side], categories, made_from["dim"]) for side in (TRAIN, VALIDATION, CALIBRATION)}
     others = {} if unlabelled is None else {code: unpack_vectors(rows.vector.tolist(), made_from["dim"]) for code, rows in unlabelled.groupby("language")}
-    fitted = fit(Sides(parts[TRAIN], parts[VALIDATION], Sample.of(parts[VALIDATION], parts[CALIBRATION])), others, settings)
+    fitted = fit(Sides(parts[TRAIN], parts[VALIDATION], Examples.of(parts[VALIDATION], parts[CALIBRATION])), others, settings)
     curves = fitted.curves
     best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
@@ -195,10 +196,10 @@ def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
     return enough
 
 
-def _sample(rows: pd.DataFrame, categories: Sequence[str], dim: int) -> Sample:
+def _examples(rows: pd.DataFrame, categories: Sequence[str], dim: int) -> Examples:
     """Vectors and label indicators; a video of which no label is among the categories teaches that it is none of them."""
     index = {name: i for i, name in enumerate(categories)}
     labels = np.zeros((len(rows), len(categories)), np.float32)
     for row, names in enumerate(rows.labels):
         labels[row, [index[name] for name in names if name in index]] = 1
-    return Sample(unpack_vectors(rows.vector.tolist(), dim), labels, rows.language.to_numpy(object))
+    return Examples(unpack_vectors(rows.vector.tolist(), dim), labels, rows.language.to_numpy(object))

@@ -34,7 +34,8 @@ from xlclass.catalog.language import base_language  # noqa: E402  the bench runs
 from xlclass.classifier import champion  # noqa: E402
 from xlclass.config import Settings, load_settings  # noqa: E402
 from xlclass.model.calibration import log_losses  # noqa: E402
-from xlclass.model.fitting import Sample, Sides, fit  # noqa: E402
+from xlclass.model.examples import Examples  # noqa: E402
+from xlclass.model.fitting import Sides, fit  # noqa: E402
 from xlclass.model.head import logits  # noqa: E402
 from xlclass.quality.calibration_error import debiased_ece, merged_bins  # noqa: E402
 from xlclass.quality.splits import Split  # noqa: E402
@@ -190,8 +191,8 @@ def _other_heads(videos: pd.DataFrame, vectors: np.ndarray, test: np.ndarray, bu
     parts = {}
     for side in ("train", "validation", "calibration"):
         rows = (own & (videos.side == side)).to_numpy()
-        parts[side] = Sample(vectors[rows], labels[rows], videos.language.to_numpy(object)[rows])
-    sides = Sides(parts["train"], parts["validation"], Sample.of(parts["validation"], parts["calibration"]))
+        parts[side] = Examples(vectors[rows], labels[rows], videos.language.to_numpy(object)[rows])
+    sides = Sides(parts["train"], parts["validation"], Examples.of(parts["validation"], parts["calibration"]))
     scored, found = videos[test].reset_index(drop=True), {}
     for name in ("keras", "logistic", "neighbours"):
         changed = dataclasses.replace(settings, training=dataclasses.replace(settings.training, head=name))

@@ -38,7 +38,8 @@ from xlclass.config import Settings, TrainingSettings, load_settings  # noqa: E4
 from xlclass.encoders import resolve_encoder  # noqa: E402
 from xlclass.encoders.contract import EncoderSpec  # noqa: E402
 from xlclass.encoders.udf import cap_threads, embed_column  # noqa: E402
-from xlclass.model.head import Examples, confidences, train_head  # noqa: E402
+from xlclass.model.examples import Examples  # noqa: E402
+from xlclass.model.head import confidences, train_head  # noqa: E402
 from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split  # noqa: E402
 from xlclass.schemas import unpack_vectors  # noqa: E402
 

@@ -17,31 +17,11 @@ import numpy as np
 from xlclass.config import Settings
 from xlclass.model import head
 from xlclass.model.calibration import Calibration, fit_calibration, log_losses
+from xlclass.model.examples import Examples
 from xlclass.model.prior_shift import DAMPINGS, prior_shift
 from xlclass.model.thresholds import Thresholds, fit_thresholds
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Labelled videos, row by row: `vectors (n, dim)` and `labels (n, num_categories)` float32, `languages (n,)` of strings."""
-
-    vectors: np.ndarray
-    labels: np.ndarray
-    languages: np.ndarray
-
-    def where(self, rows: np.ndarray) -> Sample:
-        """Those of the rows."""
-        return Sample(self.vectors[rows], self.labels[rows], self.languages[rows])
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    @classmethod
-    def of(cls, *parts: Sample) -> Sample:
-        """The parts, one after the other."""
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in dataclasses.fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -59,9 +39,9 @@ class Fitted:
 class Sides:
     """The sample by what it is for: `held` is what confidences are calibrated on, the validation and the calibration split."""
 
-    train: Sample
-    validation: Sample
-    held: Sample
+    train: Examples
+    validation: Examples
+    held: Examples
 
     def where(self, language: str, is_it: bool) -> Sides:
         """The videos of one language only, or of all others."""
@@ -101,7 +81,7 @@ def best_damping(sides: Sides, settings: Settings) -> float:
 def _gains_left_out(sides: Sides, language: str, settings: Settings) -> np.ndarray:
     """What each damping takes off the log-loss of each video `(n, len(DAMPINGS))` of a language that is left out; empty where there is too little."""
     rest, out = sides.where(language, False), sides.where(language, True)
-    everything = Sample.of(out.train, out.held)
+    everything = Examples.of(out.train, out.held)
     if not len(rest.train) or not len(rest.held) or not len(out.held) or len(everything) < settings.calibration.min_unlabelled:
         return np.empty((0, len(DAMPINGS)))
     model, _ = _trained(rest, settings)
@@ -113,9 +93,8 @@ def _gains_left_out(sides: Sides, language: str, settings: Settings) -> np.ndarr
 
 
 def _trained(sides: Sides, settings: Settings) -> tuple[Any, dict[str, list[float]]]:
-    train, validation = (head.Examples(side.vectors, side.labels) for side in (sides.train, sides.validation))
-    return head.train_head(train, validation, settings.training)
+    return head.train_head(sides.train, sides.validation, settings.training)
 
 
-def _calibrated(model: Any, held: Sample, settings: Settings) -> Calibration:
+def _calibrated(model: Any, held: Examples, settings: Settings) -> Calibration:
     return fit_calibration(head.logits(model, held.vectors), held.labels, held.languages, settings.calibration)

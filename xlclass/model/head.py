@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xlclass.config import TrainingSettings
+from xlclass.model.baselines import logistic_head, neighbours_head
+from xlclass.model.examples import Examples, mixed_batches, weights
 from xlclass.quiet import tensorflow_starting
 
-RECIPE = "head/1"  # raise when the same sample and settings would give another head
-
-
-@dataclass(frozen=True)
-class Examples:
-    """`vectors (n, dim) float32` and `labels (n, num_categories) float32` of 0 and 1, row by row."""
-
-    vectors: np.ndarray
-    labels: np.ndarray
+RECIPE = "head/2"  # raise when the same sample and settings would give another head
 
 
 def train_head(train: Examples, validation: Examples, settings: TrainingSettings) -> tuple[Any, dict[str, list[float]]]:
@@ -26,43 +19,55 @@ def train_head(train: Examples, validation: Examples, settings: TrainingSettings
 
     Seeded end to end: the same examples, settings and versions give the same numbers on one machine. Stops when the
     validation loss has not fallen for `patience` epochs, and keeps the best epoch's weights; without validation examples
-    it runs all epochs.
+    it runs all epochs. Logistic regression and neighbours have one point each instead of curves.
     """
     with tensorflow_starting():
         import keras
 
     keras.utils.set_random_seed(settings.seed)
-    model = _network(train.vectors.shape[1], train.labels.shape[1], settings)
-    has_validation = len(validation.vectors) > 0
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=settings.patience, restore_best_weights=True)
+    if settings.head == "keras":
+        return _fitted(_network(train.vectors.shape[1], train.labels.shape[1], settings), train, validation, settings)
+    plain = {"logistic": logistic_head, "neighbours": neighbours_head}[settings.head]
+    model = plain(train, weights(train, settings), settings)
+    sides = {"": train, "val_": validation} if len(validation.vectors) else {"": train}
+    return model, {f"{side}{name}": [value] for side, rows in sides.items() for name, value in _measured(model, rows).items()}
+
+
+def _fitted(model: Any, train: Examples, validation: Examples, settings: TrainingSettings) -> tuple[Any, dict[str, list[float]]]:
+    import keras
+
+    has_validation, weight = len(validation.vectors) > 0, weights(train, settings)
+    fed: dict[str, Any] = {"x": train.vectors, "y": train.labels, "sample_weight": weight, "batch_size": settings.batch_size}
+    if settings.mixup:
+        fed = {"x": mixed_batches(train, weight, settings), "shuffle": False, "steps_per_epoch": -(-len(train.vectors) // settings.batch_size)}
+    callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if settings.averaging else []
+    if has_validation:
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=settings.patience, restore_best_weights=True))
     history = model.fit(
-        train.vectors,
-        train.labels,
-        sample_weight=_weights(train.labels) if settings.class_weights == "balanced" else None,
+        **fed,
         validation_data=(validation.vectors, validation.labels) if has_validation else None,
-        batch_size=settings.batch_size,
+        validation_batch_size=1_024,
         epochs=settings.max_epochs,
-        callbacks=[stop] if has_validation else [],
+        callbacks=callbacks,
         verbose=0,
     )
     return model, {name: [float(value) for value in values] for name, values in history.history.items()}
 
 
-def confidences(model: Any, vectors: np.ndarray) -> np.ndarray:
-    """What the head says of each vector, `(n, num_categories) float32`, 0 to 1."""
-    if not len(vectors):
-        return np.empty((0, model.output_shape[-1]), np.float32)
-    return np.asarray(model(vectors, training=False))  # `predict` in a loop leaks
+def _measured(model: Any, examples: Examples) -> dict[str, float]:
+    """`loss` and `top1` of a head on the examples, as training has them in its curves."""
+    said = logits(model, examples.vectors).astype(np.float64)
+    top = np.take_along_axis(examples.labels, said.argmax(axis=1)[:, None], axis=1)
+    return {"loss": float((np.logaddexp(0, said) - examples.labels * said).mean()), "top1": float(top.mean())}
 
 
 def logits(model: Any, vectors: np.ndarray) -> np.ndarray:
     """What the head says before the sigmoid, `(n, num_categories) float32`: exact where a confidence is rounded to 0 or 1."""
     if not len(vectors):
         return np.empty((0, model.output_shape[-1]), np.float32)
-    values = vectors
-    for layer in model.layers[: 1 + [layer.name for layer in model.layers].index("logit")]:
-        values = layer(values, training=False)
-    return np.asarray(values)
+    import keras
+
+    return np.asarray(keras.Model(model.inputs[0], model.get_layer("logit").output)(vectors, training=False))  # `predict` in a loop leaks
 
 
 def _network(dim: int, num_categories: int, settings: TrainingSettings) -> Any:
@@ -74,8 +79,19 @@ def _network(dim: int, num_categories: int, settings: TrainingSettings) -> Any:
     layers += [keras.layers.Dense(width, activation="relu") for width in others]
     layers += [keras.layers.Dense(num_categories, name="logit"), keras.layers.Activation("sigmoid", name="confidence")]
     model = keras.Sequential(layers, name="head")
-    model.compile(keras.optimizers.Adam(settings.learning_rate), "binary_crossentropy", metrics=[_top1], jit_compile=False)
+    loss = keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
+    model.compile(_optimizer(settings), loss, metrics=[_top1], jit_compile=False)
     return model
+
+
+def _optimizer(settings: TrainingSettings) -> Any:
+    """Adam; its weight decay (Loshchilov and Hutter 2019, ICLR) leaves biases and normalisation alone."""
+    import keras
+
+    averaged = {"use_ema": True, "ema_momentum": settings.averaging} if settings.averaging else {}
+    optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay, **averaged)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 def _top1(labels: Any, confidences: Any) -> Any:
@@ -86,18 +102,3 @@ def _top1(labels: Any, confidences: Any) -> Any:
 
 
 _top1.__name__ = "top1"  # keras names the curves by it
-
-
-def _weights(labels: np.ndarray) -> np.ndarray:
-    """One weight per example, mean 1: the mean over its categories of num_examples / videos of the category; without any, the mean of all.
-
-    >>> _weights(np.array([[1, 0], [1, 0], [1, 0], [0, 1]], np.float32)).round(2).tolist()
-    [0.67, 0.67, 0.67, 2.0]
-    """
-    rarity = len(labels) / np.maximum(labels.sum(axis=0), 1)
-    has_label = labels.any(axis=1)
-    weights = np.ones(len(labels))
-    if has_label.any():
-        own = (labels * rarity).sum(axis=1)[has_label] / labels.sum(axis=1)[has_label]
-        weights[has_label] = own / own.mean()
-    return weights
