@@ -180,8 +180,12 @@ def _per_channel(channels: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _resampled(sums: np.ndarray, settings: GateSettings) -> np.ndarray:
     """Sums over resamples of the channels, `(resamples, columns)`; as many channels are drawn as there are, with replacement."""
     rng, num = np.random.default_rng(settings.seed), len(sums)
-    sizes = [min(_BLOCK, settings.resamples - start) for start in range(0, settings.resamples, _BLOCK)]
-    return np.vstack([rng.multinomial(num, np.full(num, 1 / num), size=size) @ sums for size in sizes])
+    blocks = []
+    for start in range(0, settings.resamples, _BLOCK):
+        size = min(_BLOCK, settings.resamples - start)
+        drawn = rng.integers(num, size=(size, num)) + num * np.arange(size)[:, None]
+        blocks.append(np.bincount(drawn.ravel(), minlength=size * num).reshape(size, num) @ sums)
+    return np.vstack(blocks)
 
 
 def _losses(group: Group, settings: GateSettings) -> list[str]:
