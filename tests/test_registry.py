@@ -274,7 +274,7 @@ def test_list_and_show_print_events_newest_first_without_spark_or_terminal_comma
         command = python(STARTED, "models", *words, "--lake", registry.root)
         said, wrong = command.communicate(timeout=60)
         assert command.returncode == 0, wrong
-        table = said[said.index("event") :].splitlines()
+        table = said[said.index("event  when") :].splitlines()
         numbers = [line.split()[0] for line in table[1:]]
         assert numbers == (["5", "4", "3", "2", "1"] if words == ["list"] else ["5", "3"])
         assert "champion" in table[1]
