@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import deltalake
 import pytest
 from conftest import ROOT
 
@@ -137,6 +138,16 @@ def test_crown_loses_to_any_event_since_the_history_that_it_knows(registry):
     with pytest.raises(ModelError, match=r"came first \(event 6: a became retired; b became champion\): nothing was changed"):
         registry.crown(known, "c", "r3", "late")
     assert lives(registry)[4:] == [("a", "retired"), ("b", "champion")]
+
+
+def test_crown_is_not_beaten_by_a_commit_without_an_event(registry):
+    for name in "ab":
+        registry.register(bundle(name), "r1")
+    known = registry.history()
+    deltalake.DeltaTable(f"{registry.root}/models").optimize.compact()
+    registry.crown(known, "b", "r2", "better")
+    assert registry.champion().name == "b"
+    assert lives(registry)[3:] == [("a", "retired"), ("b", "champion")]
 
 
 WAITING = """

@@ -25,6 +25,7 @@ from xlclass.model.bundle import Bundle, ModelVersion, save_bundle
 from xlclass.schemas import MODELS
 
 CANDIDATE, CHAMPION, RETIRED = "candidate", "champion", "retired"
+_TRIES = 4
 BY_HAND = "by hand"  # the run_id of an event that no job wrote
 
 
@@ -177,25 +178,34 @@ class Registry:
         if history.delta_version < 0:
             raise LakeError(f"the lake {self.root} has no table {MODELS.name}: run the pipeline or jobs/train.py first")
         last = history.events[-1].event_number if history.events else 0
-        table = DeltaTable(self._table, version=history.delta_version)
-        schema = _with_reason(dataset_of(table, self._table).schema)
         rows = [vars(replace(event, event_number=last + i)) for i, event in enumerate(events, 1)]
-        try:
-            write_deltalake(
-                table,
-                pa.Table.from_pylist(rows, schema=schema),
-                mode="append",
-                schema_mode="merge",
-                commit_properties=CommitProperties(max_commit_retries=0),  # put if absent: never after somebody else's event
-            )
-        except CommitFailedError as error:
-            raise self._overtaken(history) from error
+        for _ in range(_TRIES):
+            table = DeltaTable(self._table, version=history.delta_version)
+            try:
+                write_deltalake(
+                    table,
+                    pa.Table.from_pylist(rows, schema=_with_reason(dataset_of(table, self._table).schema)),
+                    mode="append",
+                    schema_mode="merge",
+                    commit_properties=CommitProperties(max_commit_retries=0),  # put if absent: never after somebody else's event
+                )
+                return
+            except CommitFailedError:
+                history = self._unmoved(history)
+        raise LakeError(f"the table {self._table} is being changed without end, though no event comes: nothing was changed; run it again")
 
-    def _overtaken(self, history: History) -> ModelError:
+    def _unmoved(self, history: History) -> History:
+        """The history as it is now, where only the table's files moved, as by OPTIMIZE.
+
+        Raises:
+            ModelError: events came.
+        """
         now = self.history()
-        new = [f"{event.model_version} became {event.event}" for event in now.events[len(history.events) :]]
-        return ModelError(
-            f"another change of the models came first (event {now.events[-1].event_number}: {'; '.join(new)}): "
+        if now.events == history.events:
+            return now
+        new = "; ".join(f"{event.model_version} became {event.event}" for event in now.events[len(history.events) :])
+        raise ModelError(
+            f"another change of the models came first (event {now.events[-1].event_number}: {new}): "
             "nothing was changed; look at `xlclass models list` and run it again if it is still wanted"
         )
 
