@@ -27,7 +27,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def body(run: Run, given: Namespace) -> None:
     """The champion first: without one there is nothing to categorise with."""
-    champion = Registry(run.lake).champion()
+    champion = Registry(run.lake.root).champion()
     asked = {name: getattr(given, name) for name in Request.__dataclass_fields__}
     backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), champion, Request(**asked))
 

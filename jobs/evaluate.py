@@ -11,7 +11,7 @@ from xlclass.lake.runs import Run
 
 def body(run: Run, _: object) -> None:
     """Reads predictions and videos; writes the accuracy and confidence tables."""
-    champion = Registry(run.lake).champion()
+    champion = Registry(run.lake.root).champion()
     print(summary(run, evaluate(run, champion), champion, resolve_encoder(run.settings)))
 
 

@@ -8,14 +8,15 @@ from xlclass.evaluation import evaluate, summary
 from xlclass.job import run_job
 from xlclass.lake.runs import Run
 from xlclass.lake.sources import read_catalogue
+from xlclass.promotion import settle
 from xlclass.training import train
 
 
 def body(run: Run, _: object) -> None:
-    """Every step in order."""
+    """Every step in order; where the new version does not pass the gate the champion serves on."""
     encoder = resolve_encoder(run.settings)
     backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, version=None)
-    version = train(run, encoder)
+    version = settle(run, train(run, encoder))
     classify(run, version)
     print(summary(run, evaluate(run, version), version, encoder))
 

@@ -127,7 +127,7 @@ def test_backfill_encodes_an_edited_text_and_keeps_the_vector_of_a_changed_langu
 def test_backfill_classifies_with_the_champion(served, another):
     predictions, videos = _rows(served, PREDICTIONS), _rows(served, VIDEOS_TABLE)
     assert set(predictions) == set(videos)
-    version = Registry(served.lake).champion()
+    version = Registry(served.lake.root).champion()
     bundle, embeddings = version.load(), _rows(served, EMBEDDINGS)
     names = sorted(set(predictions) - {"v3"})
     expected = bundle.decide(
@@ -144,7 +144,7 @@ def test_backfill_classifies_with_the_champion(served, another):
     run = another(served)
     before = _versions(run)
     classify(run, version)
-    _fill(run, Registry(run.lake).champion())
+    _fill(run, Registry(run.lake.root).champion())
     assert _versions(run) == before
 
 
@@ -156,7 +156,7 @@ def test_classify_gives_no_text_a_row_without_category(served):
 def test_backfill_scores_what_it_encodes_and_logs_it_once(served, another):
     run = another(served, [{**ROWS[0], "title": "this is another song entirely"}, *ROWS[1:8], {**ROWS[9], "video_id": "new"}])
     known = _rows(run, PREDICTIONS)
-    _fill(run, Registry(run.lake).champion())
+    _fill(run, Registry(run.lake.root).champion())
     predictions = _rows(run, PREDICTIONS)
     assert set(predictions) == {*known, "new"} | {row["video_id"] for row in ROWS[:8]}
     made = {name for name, row in predictions.items() if name not in known or row["run_id"] != known[name]["run_id"]}
@@ -166,7 +166,7 @@ def test_backfill_scores_what_it_encodes_and_logs_it_once(served, another):
 
 def test_backfill_refuses_a_model_of_another_preparation(served, another):
     with pytest.raises(ModelError, match="preparation_version"):
-        _fill(another(served, more="[text]\nmax_characters = 99\n"), Registry(served.lake).champion())
+        _fill(another(served, more="[text]\nmax_characters = 99\n"), Registry(served.lake.root).champion())
 
 
 def test_backfill_takes_only_what_it_is_asked_for(new_run, tmp_path, capsys):
@@ -186,7 +186,7 @@ def test_backfill_takes_only_what_it_is_asked_for(new_run, tmp_path, capsys):
 def test_backfill_deletes_what_a_whole_source_lacks_only_when_told(served, another):
     rows = [json.loads(line) for line in (served.settings.file.parent / "catalogue.jsonl").read_text().splitlines()]
     run = another(served, rows[2:])
-    champion = Registry(served.lake).champion()
+    champion = Registry(served.lake.root).champion()
     _fill(run, champion)
     assert len(_rows(run, VIDEOS_TABLE)) == len(rows)
     with pytest.raises(LakeError, match=r"lacks 2 of the lake's .* --allow-deletes"):

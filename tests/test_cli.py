@@ -9,11 +9,12 @@ import pytest
 from conftest import ROOT
 
 from xlclass import cli
-from xlclass.classifier import champion
+from xlclass.commands import models
 from xlclass.errors import ModelError
+from xlclass.lake.registry import Registry
 
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
-COMMANDS = [["-m", "xlclass.cli", *words, "--help"] for words in ([], *([name] for name in cli.COMMANDS))]
+COMMANDS = [["-m", "xlclass.cli", *words, "--help"] for words in ([], *([name] for name in cli.COMMANDS), *(["models", name] for name in models._ACTIONS))]
 SLOW = ["pyspark", "tensorflow", "keras", "pandas", "pyarrow", "deltalake", "numpy", "xlclass.encoders", "xlclass.lake"]
 JOBS = [[f"jobs/{name}.py", "--help"] for name in ("pipeline", "backfill", "train", "evaluate")]
 
@@ -29,7 +30,7 @@ def test_every_help_is_as_it_was():
     assert "\n".join(shown) == GOLDEN.read_text(), "refresh with XLCLASS_REFRESH_GOLDEN=1 if this change is meant"
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[2].lstrip("-"))
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[2:-1]))
 def test_help_imports_nothing_that_takes_long(words):
     """Start-up in seconds is measured by tests/bench/classify.py; here, what it depends on."""
     code = (
@@ -56,4 +57,4 @@ def test_main_ends_with_one_sentence_and_exit_code_2(capsys):
 
 def test_champion_says_what_to_run_for_an_empty_lake(tmp_path):
     with pytest.raises(ModelError, match="has no champion model: run jobs/pipeline.py"):
-        champion(str(tmp_path))
+        Registry(str(tmp_path)).champion()

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import deltalake
-
 from xlclass.catalog import load_preparation
 from xlclass.catalog.language import decide_all
 from xlclass.config import Settings, lake_root
 from xlclass.encoders import resolve_encoder
 from xlclass.encoders.saved_model import load_encoder
-from xlclass.errors import ModelError
-from xlclass.model.bundle import ModelVersion
-from xlclass.schemas import MODELS, pack_vectors, unpack_vectors
+from xlclass.lake.registry import Registry
+from xlclass.schemas import pack_vectors, unpack_vectors
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Classifier:
     def __init__(self, settings: Settings, lake: str | None = None) -> None:
         self._preparation = load_preparation(settings)
         spec = resolve_encoder(settings)
-        self._bundle = champion(lake_root(settings, lake)).load()
+        self._bundle = Registry(lake_root(settings, lake)).champion().load()
         self._bundle.require(spec.encoder_id, self._preparation.version)
         self._encoder = load_encoder(spec)
 
@@ -52,19 +49,3 @@ class Classifier:
             pairs = [(name, float(c)) for name, c, on in zip(self._bundle.categories, confidences, passed, strict=True) if on]
             given[i] = sorted(pairs, key=lambda pair: -pair[1])
         return [Answer(language, tuple(given[i])) for i, language in enumerate(languages)]
-
-
-def champion(root: str) -> ModelVersion:
-    """The champion of the lake at `root`, read without Spark.
-
-    Raises:
-        ModelError: there is none.
-    """
-    path = f"{root}/{MODELS.name}"
-    if deltalake.DeltaTable.is_deltatable(path):
-        events = deltalake.DeltaTable(path).to_pandas(columns=["event_number", "event", "model_version", "digest"])
-        crowned = events[events.event == "champion"].sort_values("event_number")
-        if len(crowned):
-            newest = crowned.iloc[-1]
-            return ModelVersion(newest.model_version, f"{root}/model_versions/{newest.model_version}", newest.digest)
-    raise ModelError(f"the lake {root} has no champion model: run jobs/pipeline.py or jobs/train.py first")

@@ -151,6 +151,20 @@ class BackfillSettings:
 
 
 @dataclass(frozen=True)
+class GateSettings:
+    """What a model version may lose against the champion, on the same test videos, and still replace it."""
+
+    lost_accuracy: float = within(0.0, 1.0, 0.01)  # of top-1: a loss that is larger, and larger than chance explains, is refused
+    lost_calibration: float = within(0.0, 1.0, 0.02)  # growth of the debiased calibration error, in the same way
+    lost_coverage: float = within(0.0, 1.0, 0.02)  # of the share of videos that get a category, in the same way
+    min_videos: int = within(10, 1_000_000, 100)  # test videos of a language that is judged by itself; the others are judged together
+    most_videos: int = within(10, 1_000_000, 5_000)  # test videos of a language that are looked at, those with the lowest hash
+    level: float = within(0.5, 0.9999, 0.95)  # of the interval over all languages, and of those of the languages together
+    resamples: int = within(100, 100_000, 2_000)
+    seed: int = within(0, 2**31 - 1, 7)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of a system."""
 
@@ -164,6 +178,7 @@ class Settings:
     calibration: CalibrationSettings = CalibrationSettings()
     thresholds: ThresholdSettings = ThresholdSettings()
     backfill: BackfillSettings = BackfillSettings()
+    gate: GateSettings = GateSettings()
     file: Path = field(default=Path(), metadata={"is_key": False})  # where these were read
 
     def resolve(self, path: str) -> str:

@@ -234,8 +234,9 @@ MODELS = _table("models", "one row per event in the life of a model version", "e
     ("seed", "bigint!", "seed of the training"),
     ("metrics", "map<string, double>!", "what training measured"),
     ("digest", "string!", "sha256 of the model version's folder"),
-    _RUN_ID,
+    ("run_id", "string!", "the run that made the event (runs.run_id); by hand when it was the command line"),
     ("happened_at", "timestamp!", "when"),
+    ("reason", "string", "why: what the gate said, or a person's words; null for a candidate"),
 ], _known("event", "candidate champion retired"))
 
 RUNS = _table("runs", "one row per run of a job", "run_id", [

@@ -31,7 +31,7 @@ from xlclass.model.bundle import Bundle, ModelVersion
 from xlclass.model.examples import Examples
 from xlclass.model.fitting import Sides, fit
 from xlclass.quality.splits import CALIBRATION, TEST, TRAIN, VALIDATION, Split, group_column
-from xlclass.schemas import EMBEDDINGS, VIDEOS, unpack_vectors
+from xlclass.schemas import EMBEDDINGS, MODELS, VIDEOS, unpack_vectors
 
 log = logging.getLogger(__name__)
 _POSITIONS = 1_000_000  # by which a sample is taken by hash
@@ -40,10 +40,12 @@ _POSITIONS = 1_000_000  # by which a sample is taken by hash
 def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
     """The model version for the lake as it is: trained now, or the one that was trained from just this before.
 
+    It is a candidate, and the champion where the lake had none; `promotion.py` is how it gets there else.
+
     Raises:
         ModelError: no video of the training languages has a label, or no category has enough of them.
     """
-    settings, registry = run.settings, Registry(run.lake)
+    settings, registry = run.settings, Registry(run.lake.root)
     taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
     preparation_version = load_preparation(settings).version
     with run.step("sample") as step:
@@ -65,7 +67,6 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
         )
         known = _usable(registry.trained(fingerprint))
         if known:
-            registry.crown(known, run.run_id)
             return known
         made_from = {
             "model_version": fingerprint[:12],
@@ -84,6 +85,7 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
     with run.step("train") as step:
         bundle = _bundle(collected, others, settings, taxonomy, made_from)
         step.num_rows = int(bundle.manifest["num_videos"][TRAIN])
+        run.lake.ensure(MODELS)
         return registry.register(bundle, run.run_id)
 
 

@@ -40,7 +40,7 @@ from xlclass.lake.session import open_session  # noqa: E402
 from xlclass.lake.sources import read_catalogue  # noqa: E402
 from xlclass.lake.tables import Lake  # noqa: E402
 from xlclass.pipeline import encode_videos  # noqa: E402
-from xlclass.schemas import EMBEDDINGS, VIDEOS  # noqa: E402
+from xlclass.schemas import EMBEDDINGS, MODELS, VIDEOS  # noqa: E402
 from xlclass.training import train  # noqa: E402
 
 LEAST = {"end_to_end": 0.90, "encode_and_write": 0.95, "rescoring": 30.0}
@@ -75,13 +75,14 @@ class Bench:
 
     def version(self, run: Run):  # noqa: ANN202
         """The head as the champion of the run's lake."""
-        return Registry(run.lake).register(self.bundle, run.run_id)
+        run.lake.ensure(MODELS)
+        return Registry(run.lake.root).register(self.bundle, run.run_id)
 
     def backfill(self, name: str, rows: pd.DataFrame) -> tuple[float, Run]:
         """Seconds that bringing the lake of that name up to `rows` takes, from reading to the last commit."""
         self._settings(rows)
         run = self.run(name)
-        version = Registry(run.lake).champion() if (self.folder / name).is_dir() else self.version(run)
+        version = Registry(run.lake.root).champion() if (self.folder / name).is_dir() else self.version(run)
         start = time.monotonic()
         backfill(run, read_catalogue(self.spark, self.settings), self.encoder, version)
         return time.monotonic() - start, run

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import deltalake
 import pytest
 from conftest import ROOT, SETTINGS, VIDEOS, write_catalogue
+
+from xlclass.lake.registry import Registry
 
 BIN = Path(sys.executable).parent
 pytestmark = pytest.mark.spark
@@ -102,6 +105,24 @@ def test_single_jobs_run_on_the_lake_of_the_main_job(demo_lake, job):
     lake, _ = demo_lake
     done = submit(job, "--conf", str(ROOT / "conf" / "local.toml"), "--lake", str(lake), cwd=lake.parent)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_train_leaves_the_champion_in_its_place_and_says_how_to_promote(demo_lake, tmp_path):
+    lake = Path(shutil.copytree(demo_lake[0], tmp_path / "lake"))
+    champion = Registry(str(lake)).champion().name
+    settings = (ROOT / "conf" / "local.toml").read_text(encoding="utf-8").replace('"abbreviations.toml"', f'"{ROOT / "conf" / "abbreviations.toml"}"')
+    settings = settings.replace("[taxonomy]", f'[taxonomy]\nfile = "{ROOT / "conf" / "taxonomy.toml"}"') + "[training]\nseed = 8\n"
+    (tmp_path / "settings.toml").write_text(settings, encoding="utf-8")
+    done = submit("train", "--conf", "settings.toml", "--lake", "lake", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:]
+    candidate = re.search(r"model version (\w+) in ", done.stdout)[1]
+    assert f"the champion is {champion}; xlclass models compare {champion} {candidate}; xlclass models promote {candidate}" in done.stdout
+    assert Registry(str(lake)).champion().name == champion != candidate
+    forced = [str(BIN / "python"), "-m", "xlclass.cli", "models", "promote", candidate, "--lake", "lake", "--force", "a drill"]
+    subprocess.run(forced, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    done = submit("backfill", "--conf", "settings.toml", "--lake", "lake", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert set(deltalake.DeltaTable(str(lake / "predictions")).to_pandas().model_version) == {candidate}
 
 
 GOOD = SETTINGS.format(encoder="embedded", taxonomy=ROOT / "conf" / "taxonomy.toml")

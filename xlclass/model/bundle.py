@@ -98,9 +98,8 @@ def bundle_digest(folder: Path) -> str:
     return _sha256(folder / "manifest.json")
 
 
-@functools.lru_cache(maxsize=2)
-def load_bundle(folder: Path, digest: str) -> Bundle:
-    """The bundle in `folder`, loaded at the first call of this process and kept.
+def read_manifest(folder: Path, digest: str) -> dict[str, Any]:
+    """The manifest in `folder`; all files are checked, the head is not loaded.
 
     Raises:
         ModelError: a file is missing or differs from what was written.
@@ -112,12 +111,22 @@ def load_bundle(folder: Path, digest: str) -> Bundle:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     if not manifest or not head.is_file() or _sha256(head) != manifest["head_sha256"]:
         raise ModelError(f"the model version in {folder} is damaged: its files are not those that training wrote; train it anew")
-    if "calibration" not in manifest:
-        raise ModelError(f"the model version in {folder} is of an xlclass that did not calibrate: train a new one")
+    return manifest
+
+
+@functools.lru_cache(maxsize=2)
+def load_bundle(folder: Path, digest: str) -> Bundle:
+    """The bundle in `folder`, loaded at the first call of this process and kept.
+
+    Raises:
+        ModelError: a file is missing or differs from what was written.
+    """
+    manifest = read_manifest(folder, digest)
+    _require_calibrated(folder, manifest)
     with tensorflow_starting():
         import keras
 
-    return Bundle(keras.saving.load_model(head, compile=False), manifest)
+    return Bundle(keras.saving.load_model(folder / "head.keras", compile=False), manifest)
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,27 @@ class ModelVersion:
     def load(self) -> Bundle:
         """Its bundle, loaded once per process."""
         return load_bundle(Path(self.folder), self.digest)
+
+    def check(self) -> None:
+        """Nothing, if it can be loaded; without TensorFlow.
+
+        Raises:
+            ModelError: a file is missing or differs from what was written, or it is of an older xlclass.
+        """
+        _require_calibrated(Path(self.folder), self.manifest())
+
+    def manifest(self) -> dict[str, Any]:
+        """Its manifest, all files checked, whatever xlclass it is of.
+
+        Raises:
+            ModelError: a file is missing or differs from what was written.
+        """
+        return read_manifest(Path(self.folder), self.digest)
+
+
+def _require_calibrated(folder: Path, manifest: dict[str, Any]) -> None:
+    if "calibration" not in manifest:
+        raise ModelError(f"the model version in {folder} is of an xlclass that did not calibrate: train a new one")
 
 
 def _sha256(file: Path) -> str:
