@@ -139,6 +139,14 @@ class BackfillSettings:
 
 
 @dataclass(frozen=True)
+class LabelSettings:
+    """The lists of doubtful labels and of videos worth labelling."""
+
+    per_language: int = _in(0, 10_000, 50)  # videos in each list of a language
+    sample_videos: int = _in(0, 1_000_000, 30_000)  # training videos whose labels are judged, on the driver; a vector of 512 takes 2 kB there
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of a system."""
 
@@ -150,6 +158,7 @@ class Settings:
     split: SplitSettings = SplitSettings()
     training: TrainingSettings = TrainingSettings()
     backfill: BackfillSettings = BackfillSettings()
+    labels: LabelSettings = LabelSettings()
     file: Path = Path()  # where these were read; not a key
 
     def resolve(self, path: str) -> str:
