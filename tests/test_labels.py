@@ -221,7 +221,16 @@ def test_mislabelled_ranks_and_explains_per_language(spark):
     assert reasons["several"] == "the model says music with a confidence of 0.92, and gives the label gaming only 0.20"
     assert reasons["folded"].startswith("a model trained without its channel says music")
     assert {row["issue"] for row in found} == {"mislabelled"}
-    assert next(row["score"] for row in found if row["video_id"] == "wrong") == pytest.approx(0.98)
+    scores = {row["video_id"]: row["score"] for row in found}
+    assert (scores["wrong"], scores["tie a"], scores["folded"]) == pytest.approx((1 - 0.5 / 68, 1 - 2.5 / 68, 0.5))  # 68 labels in English
+
+
+def test_mislabelled_gives_each_judge_its_share_of_the_list(spark):
+    """Of 30 labels judged out of fold and 60 by a champion of more extreme confidences, a third of each is wrong."""
+    wrong = [(f"{who}{i}", "en", who, [1], [0.9, low, 0.0]) for who, num, low in ((OUT_OF_FOLD, 10, 0.2), (CHAMPION, 20, 0.01)) for i in range(num)]
+    right = [(f"{who}-r{i}", "en", who, [0], [0.9, 0.1, 0.0]) for who, num in ((OUT_OF_FOLD, 20), (CHAMPION, 40)) for i in range(num)]
+    found = mislabelled(spark.createDataFrame([*wrong, *right], JUDGED), CATEGORIES, 9).collect()
+    assert sorted(row["reason"].split(" says")[0] for row in found) == ["a model trained without its channel"] * 3 + ["the model"] * 6
 
 
 def test_mislabelled_of_no_labelled_videos_is_empty(spark):

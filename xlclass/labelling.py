@@ -34,10 +34,10 @@ def find_label_issues(run: Run, version: ModelVersion, evaluation_id: str) -> No
     """Writes the evaluation's rows of label_issues in one commit; an evaluation that has its rows keeps them."""
     with run.step("label issues") as step:
         run.lake.ensure(LABEL_ISSUES)
-        if not run.lake.read(LABEL_ISSUES).where(F.col("evaluation_id") == evaluation_id).isEmpty():
+        most = run.settings.labels.per_language
+        if not most or not run.lake.read(LABEL_ISSUES).where(F.col("evaluation_id") == evaluation_id).isEmpty():
             return
-        manifest, most = version.load().manifest, run.settings.labels.per_language
-        found = [tuple(row) for row in mislabelled(judged_videos(run, version), manifest["categories"], most).collect()]
+        found = [tuple(row) for row in mislabelled(judged_videos(run, version), version.load().categories, most).collect()]
         found += worth_labelling(unlabelled_videos(run, version), most)
         if found:
             run.lake.append_values(LABEL_ISSUES, [(evaluation_id, *row) for row in found])

@@ -2,8 +2,8 @@
 
 Takes the lake of the real catalogue (build/youtube; made by the main job where it is missing), flips labels in a copy of its table
 `videos` and runs the job's own step over it: the training videos' out-of-fold models learn the flipped labels too. The champion
-has seen the true labels of its training side only, whose videos it does not judge. The catalogue's own mistakes count as
-false alarms here, so the figures are lower bounds. Per language: AUROC of the label's confidence (flipped or not), precision of the
+was fitted to true labels, but of its training side, whose videos it does not judge. The catalogue's own mistakes count as
+false alarms here, so the figures are lower bounds. Per language: AUROC of the rank of the label's confidence, precision of the
 list cut at the number of flips (chance: 0.05), precision of its first 20. Groups are means over languages with at least 300
 labelled videos: the training languages, MUSE's other languages, the rest.
 
@@ -61,7 +61,7 @@ def _found(lake: Path, folder: Path, languages: tuple[str, ...]) -> tuple[pd.Dat
     from xlclass.lake.runs import Run
     from xlclass.lake.session import open_session
     from xlclass.lake.tables import Lake
-    from xlclass.quality.labels import confident_thresholds, doubted, mislabelled
+    from xlclass.quality.labels import doubted, mislabelled
 
     spark = open_session("label_issues")
     version = Registry(Lake(spark, str(lake))).champion()
@@ -72,7 +72,7 @@ def _found(lake: Path, folder: Path, languages: tuple[str, ...]) -> tuple[pd.Dat
     run = Run("bench", Lake(spark, str(folder)), load_settings(ROOT / "conf" / "youtube.toml"))
     judged_videos(run, version).write.parquet(str(folder / "judged"))
     judged = spark.read.parquet(str(folder / "judged"))
-    every = doubted(judged, confident_thresholds(judged, len(manifest["categories"]))).toPandas()
+    every = doubted(judged, len(manifest["categories"])).toPandas()
     listed = mislabelled(judged, manifest["categories"], 1_000_000).toPandas()
     spark.stop()
     return every.merge(flips, on="video_id"), listed.merge(flips, on="video_id"), manifest["languages"]
@@ -101,7 +101,8 @@ def _table(judged: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
         if len(group) < MIN_VIDEOS or not flips:
             continue
         best = listed[listed.language == language].sort_values(["score", "video_id"], ascending=[False, True]).flipped
-        auroc = roc_auc_score(group.flipped, -group.label_confidence)
+        doubt = -group.groupby("judge").label_confidence.rank(pct=True)  # as the list ranks them
+        auroc = roc_auc_score(group.flipped, doubt)
         by_judge = {
             f"auroc_{judge}": roc_auc_score(part.flipped, -part.label_confidence) if part.flipped.nunique() == 2 else None
             for judge, part in group.groupby("judge")

@@ -5,8 +5,9 @@ labels", JAIR 70:1373) on confidences that are out of sample. What is compared: 
 with the confidences of all other categories. A label is doubted where another category's confidence reaches what is usual for
 videos labelled so (section 3.1, eq. 2: the mean confidence in j over the videos labelled j; here per language and per judge,
 shrunk to the judge's other languages where labels are few) and is above the label's own: off the diagonal of the paper's
-confident joint. Doubted labels are ranked by self-confidence (section 4.1), the label's own confidence, lowest first. One wrong
-label among several is found; a label that is missing beside right ones is not looked for: a person need not have named all.
+confident joint. Doubted labels are ranked by self-confidence (section 4.1), the label's own confidence, lowest first (on the real
+catalogue better than margins, cleanlab's moving average over all categories, or confidences less thresholds). One wrong label
+among several is found; one that is missing beside right ones is not looked for: a person need not have named all.
 
 **Worth labelling.** Unlabelled videos by how unsure the model is (least confident: Lewis and Gale 1994; 1 minus the top
 confidence) times how typical the video is of its language's unlabelled ones (information density: Settles and Craven 2008,
@@ -83,27 +84,28 @@ def shrunk_thresholds(nums: np.ndarray, sums: np.ndarray) -> np.ndarray:
     return (sums + _PRIOR_VIDEOS * pooled) / (nums + _PRIOR_VIDEOS)
 
 
-def confident_thresholds(judged: DataFrame, num_categories: int) -> dict[tuple[str, str], np.ndarray]:
-    """The threshold of every category, by judge and language; counted on the cluster."""
+def usual_confidences(judged: DataFrame, num_categories: int) -> list[tuple[str, str, int, list[float]]]:
+    """Judge, language, number of labels judged and the threshold of every category; counted on the cluster."""
     each = judged.select("judge", "language", "confidences", F.explode("labels").alias("category"))
     own = F.get("confidences", F.col("category")).cast("double")
     counts = each.groupBy("judge", "language", "category").agg(F.count("*").alias("num"), F.sum(own).alias("sum")).toPandas()
-    thresholds: dict[tuple[str, str], np.ndarray] = {}
-    for judge, rows in counts.groupby("judge"):
-        tables = [rows.pivot(index="language", columns="category", values=name).reindex(columns=range(num_categories)).fillna(0) for name in ("num", "sum")]
-        values = shrunk_thresholds(*(table.to_numpy(np.float64) for table in tables))
-        thresholds |= {(judge, language): row for language, row in zip(tables[0].index, values, strict=True)}
-    return thresholds
+    rows: list[tuple[str, str, int, list[float]]] = []
+    for judge, of_judge in counts.groupby("judge"):
+        nums, sums = (
+            of_judge.pivot(index="language", columns="category", values=name).reindex(columns=range(num_categories)).fillna(0) for name in ("num", "sum")
+        )
+        thresholds = shrunk_thresholds(nums.to_numpy(np.float64), sums.to_numpy(np.float64))
+        rows += [(judge, language, int(num), row.tolist()) for language, num, row in zip(nums.index, nums.sum(axis=1), thresholds, strict=True)]
+    return rows
 
 
-def doubted(judged: DataFrame, thresholds: dict[tuple[str, str], np.ndarray]) -> DataFrame:
-    """Rows of JUDGED without their arrays, with the fields of `Doubts`."""
-    rows = [(judge, language, values.tolist()) for (judge, language), values in thresholds.items()]
-    table = judged.sparkSession.createDataFrame(rows, "judge string, language string, thresholds array<double>")
+def doubted(judged: DataFrame, num_categories: int) -> DataFrame:
+    """Rows of JUDGED without their arrays, with the fields of `Doubts` and `num_labels`, of how many labels of its language and judge it is one."""
+    usual = usual_confidences(judged, num_categories)
+    table = judged.sparkSession.createDataFrame(usual, "judge string, language string, num_labels int, thresholds array<double>")
     found = judged.join(F.broadcast(table), ["judge", "language"], how="inner")
-    return found.select("video_id", "language", "judge", _doubts_udf()("confidences", "labels", "thresholds").alias("doubt")).select(
-        "video_id", "language", "judge", "doubt.*"
-    )
+    doubt = _doubts_udf()("confidences", "labels", "thresholds").alias("doubt")
+    return found.select("video_id", "language", "judge", "num_labels", doubt).select("video_id", "language", "judge", "num_labels", "doubt.*")
 
 
 def _doubts_udf() -> Any:
@@ -119,26 +121,26 @@ def _doubts_udf() -> Any:
 
 
 def mislabelled(judged: DataFrame, categories: Sequence[str], per_language: int) -> DataFrame:
-    """At most `per_language` rows of `label_issues` a language, without evaluation_id: the doubted labels of the lowest confidence.
+    """At most `per_language` rows of `label_issues` a language, without evaluation_id: the most doubted labels.
 
-    `judged` has the columns JUDGED, a label at least in each row and no null; `categories` in the order of its confidences.
+    `judged` has the columns JUDGED, a label at least in each row and no null; `categories` in the order of its confidences. The
+    score is the share of the labels of that language and judge that are less doubted, itself half: two judges' confidences need not mean the
+    same (uncalibrated, a head's are the more extreme, and would fill the list), so each judge gives its share of the list.
     """
+    found = doubted(judged, len(categories)).where("says >= 0")
+    of_judge = Window.partitionBy("language", "judge").orderBy("label_confidence", F.desc("says_confidence"), "video_id")
+    ranked = found.withColumn("rank", F.row_number().over(of_judge)).where(F.col("rank") <= per_language)
+    scored = ranked.withColumn("score", 1 - (F.col("rank") - 0.5) / F.col("num_labels"))
+    of_language = Window.partitionBy("language").orderBy(F.desc("score"), "label_confidence", "video_id")
+    first = scored.withColumn("place", F.row_number().over(of_language)).where(F.col("place") <= per_language)
+    return first.select("video_id", "language", F.lit("mislabelled").alias("issue"), "score", _reason(categories).alias("reason"))
+
+
+def _reason(categories: Sequence[str]) -> Column:
     names = F.array(*(F.lit(name) for name in categories))
-    found = doubted(judged, confident_thresholds(judged, len(categories))).where("says >= 0")
     who = F.create_map(*(F.lit(word) for pair in _WHO.items() for word in pair))[F.col("judge")]
-    reason = F.format_string(
-        "%s says %s with a confidence of %.2f, and gives the label %s only %.2f",
-        who,
-        F.get(names, F.col("says")),
-        "says_confidence",
-        F.get(names, F.col("label")),
-        "label_confidence",
-    )
-    order = Window.partitionBy("language").orderBy("label_confidence", F.desc("says_confidence"), "video_id")
-    first = found.select("*", F.row_number().over(order).alias("rank")).where(F.col("rank") <= per_language)
-    return first.select(
-        "video_id", "language", F.lit("mislabelled").alias("issue"), _share(1 - F.col("label_confidence")).alias("score"), reason.alias("reason")
-    )
+    says, label = F.get(names, F.col("says")), F.get(names, F.col("label"))
+    return F.format_string("%s says %s with a confidence of %.2f, and gives the label %s only %.2f", who, says, "says_confidence", label, "label_confidence")
 
 
 def _share(value: Column) -> Column:
