@@ -40,6 +40,7 @@ setup(
             "pytest>=9",
             "hypothesis>=6",  # property tests
             "scikit-learn>=1.9",  # the oracle of the metrics
+            "cleanlab==2.9.0",  # the oracle of the doubtful labels; Apache-2.0; not shipped: its wheel has a file under an AGPL notice
             "ruff",
             "mypy",
         ],

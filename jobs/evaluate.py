@@ -1,18 +1,21 @@
-"""Scores the champion's predictions on the labelled test videos, per language, and prints the table."""
+"""Scores the champion's predictions on the labelled test videos, per language, prints the table, and lists the labels to look at."""
 
 import sys
 
 from xlclass.encoders import resolve_encoder
 from xlclass.evaluation import evaluate, summary
 from xlclass.job import run_job
+from xlclass.labelling import find_label_issues
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 
 
 def body(run: Run, _: object) -> None:
-    """Reads predictions and videos; writes the accuracy and confidence tables."""
+    """Reads predictions and videos; writes the accuracy and confidence tables and the lists of labels to look at."""
     champion = Registry(run.lake.root).champion()
-    print(summary(run, evaluate(run, champion), champion, resolve_encoder(run.settings)))
+    evaluation_id = evaluate(run, champion)
+    find_label_issues(run, champion, evaluation_id)
+    print(summary(run, evaluation_id, champion, resolve_encoder(run.settings)))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from xlclass.backfill import backfill, classify
 from xlclass.encoders import resolve_encoder
 from xlclass.evaluation import evaluate, summary
 from xlclass.job import run_job
+from xlclass.labelling import find_label_issues
 from xlclass.lake.runs import Run
 from xlclass.lake.sources import read_catalogue
 from xlclass.promotion import settle
@@ -18,7 +19,9 @@ def body(run: Run, _: object) -> None:
     backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, version=None)
     version = settle(run, train(run, encoder))
     classify(run, version)
-    print(summary(run, evaluate(run, version), version, encoder))
+    evaluation_id = evaluate(run, version)
+    find_label_issues(run, version, evaluation_id)
+    print(summary(run, evaluation_id, version, encoder))
 
 
 if __name__ == "__main__":

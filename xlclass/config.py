@@ -165,6 +165,14 @@ class GateSettings:
 
 
 @dataclass(frozen=True)
+class LabelSettings:
+    """The lists of doubtful labels and of videos worth labelling."""
+
+    per_language: int = within(0, 10_000, 50)  # videos in each list of a language
+    sample_videos: int = within(0, 1_000_000, 30_000)  # training videos whose labels are judged, on the driver; a vector of 512 takes 2 kB there
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of a system."""
 
@@ -179,6 +187,7 @@ class Settings:
     thresholds: ThresholdSettings = ThresholdSettings()
     backfill: BackfillSettings = BackfillSettings()
     gate: GateSettings = GateSettings()
+    labels: LabelSettings = LabelSettings()
     file: Path = field(default=Path(), metadata={"is_key": False})  # where these were read
 
     def resolve(self, path: str) -> str:

@@ -20,7 +20,7 @@ from statistics import NormalDist
 import numpy as np
 
 from xlclass.config import GateSettings
-from xlclass.quality.metrics import Bin, debiased_ece, merged_bins
+from xlclass.quality.calibration_error import Bin, debiased_ece, merged_bins
 
 ALL = "all languages"
 _BLOCK = 200  # resamples drawn at once

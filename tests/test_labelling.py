@@ -1,0 +1,88 @@
+"""The step that fills label_issues, on a lake of its own."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import FAKE_DIM
+from pyspark.sql import functions as F
+from test_training import ROWS, TITLES
+
+from xlclass.backfill import backfill, classify
+from xlclass.encoders import resolve_encoder
+from xlclass.evaluation import evaluate
+from xlclass.labelling import find_label_issues, judged_videos, unlabelled_videos
+from xlclass.lake.sources import read_catalogue
+from xlclass.quality.splits import Split
+from xlclass.schemas import LABEL_ISSUES, MODELS, VIDEOS, unpack_vectors
+from xlclass.training import train
+
+SPLIT = Split("xlclass", 0.6, 0.1, 0.1)
+MUSIC = [row["video_id"] for row in ROWS if row["labels"] == ["music"]]
+WRONG = {video for language in ("en", "fr", "de") for video in [video for video in MUSIC if video.startswith(language)][:3]}
+TOLD = [{**row, "title": f"{row['title']} {' '.join(row['labels'] * 3)}"} for row in ROWS]  # the fake encoder has eight words: these tell the categories apart
+CATALOGUE = [
+    *({**row, "labels": ["gaming"]} if row["video_id"] in WRONG else row for row in TOLD),
+    {**ROWS[0], "video_id": "two labels", "channel": "two", "title": f"{TITLES['en', 'sports']} twice", "labels": ["sports", "gaming"]},
+    {**ROWS[0], "video_id": "no text", "channel": "none", "title": ""},
+    {**ROWS[0], "video_id": "unlabelled no text", "channel": "none", "title": "", "labels": []},
+    *({**ROWS[0], "video_id": f"new{i}", "channel": f"new{i}", "title": f"{TITLES['en', 'music']} nobody saw {i}", "labels": []} for i in range(5)),
+    {**ROWS[-1], "video_id": "unknown label", "channel": "unknown", "labels": ["education"]},  # labelled, with a category too rare to learn
+]
+
+
+@pytest.fixture(scope="module")
+def evaluated(new_run, tmp_path_factory):
+    run = new_run(tmp_path_factory.mktemp("labelling"), CATALOGUE)
+    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), None)
+    version = train(run, resolve_encoder(run.settings))
+    classify(run, version)
+    return run, version, evaluate(run, version)
+
+
+def test_find_label_issues_fills_the_table_once(evaluated):
+    run, version, evaluation_id = evaluated
+    find_label_issues(run, version, evaluation_id)
+    rows = run.lake.read(LABEL_ISSUES).where(F.col("evaluation_id") == evaluation_id).collect()
+    before = [run.lake.version(table) for table in (LABEL_ISSUES, MODELS, VIDEOS)]
+    find_label_issues(run, version, evaluation_id)
+    assert [run.lake.version(table) for table in (LABEL_ISSUES, MODELS, VIDEOS)] == before
+    wrong = {row["video_id"] for row in rows if row["issue"] == "mislabelled"}
+    worth = {row["video_id"] for row in rows if row["issue"] == "worth_labelling"}
+    assert len(wrong & WRONG) >= 3  # of 9 among 180; where all videos of a category are alike, half of them are below the mean that is the threshold
+    assert len(wrong & WRONG) >= 2 * len(wrong - WRONG)
+    assert worth
+    assert worth <= {f"new{i}" for i in range(5)}
+
+
+def test_judged_videos_are_judged_out_of_sample(evaluated):
+    run, version, _ = evaluated
+    judge = {row["video_id"]: row["judge"] for row in judged_videos(run, version).collect()}
+    channels = {row["video_id"]: (row["language"], SPLIT.of(row["channel"])) for row in CATALOGUE}
+    assert {"out_of_fold", "champion"} == set(judge.values())
+    for video, who in judge.items():
+        language, side = channels[video]
+        assert who == ("out_of_fold" if language in ("en", "fr") and side == "train" else "champion")
+    assert not {"no text", "unknown label", "new0"} & set(judge)
+    assert sum(language == "de" for language, _ in channels.values()) - 1 == sum(video.startswith("de") for video in judge)
+
+
+def test_judged_videos_hold_several_labels_in_the_models_order(evaluated):
+    run, version, _ = evaluated
+    row = judged_videos(run, version).where("video_id = 'two labels'").first()
+    categories = version.load().manifest["categories"]
+    assert {categories[i] for i in row["labels"]} == {"sports", "gaming"}
+    assert len(row["confidences"]) == len(categories)
+
+
+def test_judged_videos_take_no_more_training_videos_than_the_settings_allow(evaluated):
+    run, version, _ = evaluated
+    bounded = dataclasses.replace(run, settings=dataclasses.replace(run.settings, labels=dataclasses.replace(run.settings.labels, sample_videos=20)))
+    assert judged_videos(bounded, version).where("judge = 'out_of_fold'").count() <= 20
+
+
+def test_unlabelled_videos_have_a_prediction_and_a_vector(evaluated):
+    run, version, _ = evaluated
+    rows = unlabelled_videos(run, version).collect()
+    assert {row["video_id"] for row in rows} == {f"new{i}" for i in range(5)}
+    assert np.isfinite(unpack_vectors([row["vector"] for row in rows], FAKE_DIM)).all()
