@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",  # what pyarrow 26, numpy 2.4 and keras 3.15 need
     packages=find_packages(include=["xlclass", "xlclass.*"]),
-    package_data={"xlclass.catalog": ["demo/*.jsonl"]},
+    package_data={"xlclass.catalog": ["demo/*.jsonl"], "xlclass.cookbook": ["*.sql"]},
     install_requires=[
         "pyspark==4.2.0",
         "delta-spark==4.4.0",  # the newest whose jar for Spark 4.2 is on Maven Central
@@ -41,6 +41,7 @@ setup(
             "hypothesis>=6",  # property tests
             "scikit-learn>=1.9",  # the oracle of the metrics
             "cleanlab==2.9.0",  # the oracle of the doubtful labels; Apache-2.0; not shipped: its wheel has a file under an AGPL notice
+            "duckdb==2.0.1",  # runs the cookbook's queries beside Spark; MIT; the newest release, pinned because its SQL still moves
             "ruff",
             "mypy",
         ],

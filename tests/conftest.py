@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,3 +205,36 @@ def new_run(spark, settings_in) -> Callable[..., object]:
 
     make.again = again
     return make
+
+
+ODD_VIDEOS = [  # what the demo lacks and analysts ask about
+    {"video_id": None, "title": "no identifier", "labels": []},
+    {"video_id": "twice", "title": "the same video", "labels": [], "updated_at": "2026-01-01T00:00:00Z"},
+    {"video_id": "twice", "title": "the same video, a week later", "labels": [], "updated_at": "2026-01-08T00:00:00Z"},
+    {"video_id": "nothing", "title": "", "labels": [], "language": "de"},  # no text, no vector, no category
+    {"video_id": "copy1", "title": "We play the newest game with all our friends", "labels": [], "language": "de"},  # declared wrongly, and uploaded twice
+    {"video_id": "copy2", "title": "We play the newest game with all our friends", "labels": [], "language": "en"},
+]
+
+
+@pytest.fixture(scope="session")
+def analyst_lake(spark, fake_encoder, tmp_path_factory):
+    """The folder of a lake that the jobs made of the demo and ODD_VIDEOS: two champions, two evaluations, a run that was refused."""
+    from xlclass.job import run_job
+
+    demo = [json.loads(line) for file in sorted((ROOT / "xlclass" / "catalog" / "demo").glob("*.jsonl")) for line in file.read_text("utf-8").splitlines()]
+    folder = tmp_path_factory.mktemp("analysts")
+    write_catalogue(folder, demo + [dict.fromkeys(demo[0]) | row for row in ODD_VIDEOS])
+    columns = SETTINGS.replace('"channel"', '"channel_id"').replace('labels = "labels"', 'labels = "labels"\ncountries = "country"')
+    settings = columns.format(encoder=fake_encoder.path, taxonomy=ROOT / "conf" / "taxonomy.toml").replace(
+        "min_training_videos = 2", "min_training_videos = 10"
+    )
+    body = runpy.run_path(str(ROOT / "jobs" / "pipeline.py"))["body"]
+
+    def pipeline(text: str) -> int:
+        (folder / "settings.toml").write_text(text, encoding="utf-8")
+        return run_job("pipeline", "", body, argv=["--conf", str(folder / "settings.toml")])
+
+    assert [pipeline(f"{settings}[training]\nmax_epochs = {num}\n") for num in (1, 20)] == [0, 0]  # the second is better
+    assert pipeline(settings.replace('"description"', '"plot"')) == 2
+    return folder / "lake"

@@ -1,4 +1,7 @@
-"""A newcomer's path: a clean clone, `make demo`, and again without a network. Minutes: run by `make test-slow`."""
+"""A newcomer's path: a clean clone, the README's commands in order, the cookbook's queries, and `make demo` again without a network.
+
+Minutes: run by `make test-slow`.
+"""
 
 import os
 import re
@@ -10,15 +13,30 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from xlclass.cookbook import queries
+
 pytestmark = pytest.mark.slow
 
 
-def make(clone: Path, targets: list[str], *prefix: str) -> subprocess.CompletedProcess:
-    """`make` as in a new shell: nothing of this environment's is on the PATH."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK", "SPARK", "VIRTUAL_ENV", "MAKE", "MFLAGS", "PYTEST"))}
+SETTING_UP_AND_ALL_JOBS = 3_600  # seconds
+
+
+def newly(clone: Path, *command: str, timeout: int = 1_800) -> subprocess.CompletedProcess:
+    """A command as in a new shell in the clone: nothing of this environment's is on the PATH."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK", "SPARK", "PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS", "PYTEST"))}
     kept["PATH"] = os.pathsep.join(entry for entry in os.environ["PATH"].split(os.pathsep) if ".venv" not in entry)
     kept["HOME"] = str(clone.parent)  # no encoder, no jar, nothing cached from before
-    return subprocess.run([*prefix, "make", *targets], cwd=clone, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1_800)
+    return subprocess.run(command, cwd=clone, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False)
+
+
+def readme_commands(text: str) -> list[str]:
+    """The commands of the blocks of `sh`, in order, without comments and without `make test`.
+
+    A block is a template, and left out, where a command has a word in capitals for the reader to fill in, such as HOST.
+    """
+    blocks = [re.sub(r"\s+#.*", "", block) for block in re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)]
+    commands = [block.replace("\\\n", "").splitlines() for block in blocks if not re.search(r"(?<![$\w{])[A-Z]{3,}(?![\w=}])", block)]
+    return [command.strip() for block in commands for command in block if command.strip() not in ("", "make test")]
 
 
 @pytest.fixture(scope="module")
@@ -29,31 +47,67 @@ def clone(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def walked(clone):
+    """What the README's commands print, one after the other in one shell of a fresh clone."""
+    commands = readme_commands((clone / "README.md").read_text(encoding="utf-8"))
+    assert commands[0] == "make demo"
+    done = newly(clone, "sh", "-exc", "\n".join(commands), timeout=SETTING_UP_AND_ALL_JOBS)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
 def _table(printed: str) -> list[str]:
     return [line for line in printed.splitlines() if re.search(r" \d\.\d{3} ", line)]
 
 
-def test_demo_of_a_fresh_clone_ends_with_the_table_and_again_without_a_network(clone):
-    first = make(clone, ["demo"])
-    assert first.returncode == 0, first.stdout[-3000:]
-    assert len(_table(first.stdout)) >= 24
-    assert f"tables: {clone}/build/demo" in first.stdout
+def test_readme_commands_are_those_that_a_newcomer_can_run():
+    text = "```sh\nmake demo   # first\nmake test\n```\n```text\nls\n```\n```sh\nexport A_B=$PWD/x\nrun \\\n  it\n```\n```sh\nssh HOST\n```\n"
+    assert readme_commands(text) == ["make demo", "export A_B=$PWD/x", "run   it"]
+
+
+def test_readmes_commands_run_in_their_order_in_a_fresh_clone(clone, walked):
+    rest = readme_commands((clone / "README.md").read_text(encoding="utf-8"))[1:]
+    demo, shell = walked.split(f"+ {rest[0]}\n", 1)
+    assert len(_table(demo)) >= 24
+    assert f"tables: {clone}/build/demo" in demo
+    assert _table(shell)[: len(_table(demo))] == _table(demo)  # the main job again: nothing is new
+    assert "sports" in shell.split("+ xlclass classify")[1]
+
+
+def test_cookbook_answers_in_a_fresh_clone_without_spark(clone, walked):
+    """By the page's own lines, in the lake that the README's commands left; the demo has one model version and no bad row."""
+    code = (
+        "import sys; sys.modules['pyspark'] = None\n"
+        "from xlclass.cookbook import queries\nfrom xlclass.dictionary import READING\n"
+        "exec(READING.split('```python\\n')[2].split('```')[0])\n"
+        "lake.execute(READING.split('```sql\\n')[1].split(';')[0])\n"
+        "for query in queries():\n    if query.runs_on('DuckDB'):\n        print('ran', query.name, len(lake.execute(query.sql).fetchall()))\n"
+    )
+    done = newly(clone, str(clone / ".venv" / "bin" / "python"), "-c", code)
+    assert done.returncode == 0, done.stdout[-3000:]
+    ran = dict(re.findall(r"^ran (\w+) (\d+)$", done.stdout, re.MULTILINE))
+    assert set(ran) == {query.name for query in queries()}
+    assert {name for name, num_rows in ran.items() if num_rows == "0"} <= {"changed", "rejected", "same_text", "without_category"}
+
+
+def test_demo_runs_again_without_a_network(clone, walked):
     offline = ["unshare", "--net", "--map-root-user", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     if subprocess.run([*offline, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody make a network namespace")
-    second = make(clone, ["demo"], *offline)
-    assert second.returncode == 0, second.stdout[-3000:]
-    assert _table(second.stdout) == _table(first.stdout)
-    assert "installing" not in second.stdout
+    again = newly(clone, *offline, "make", "demo")
+    assert again.returncode == 0, again.stdout[-3000:]
+    assert _table(again.stdout) == _table(walked)[: len(_table(again.stdout))]
+    assert "installing" not in again.stdout
     shutil.rmtree(clone / "build")
-    afresh = make(clone, ["demo"], *offline)
+    afresh = newly(clone, *offline, "make", "demo")
     assert afresh.returncode == 0, afresh.stdout[-3000:]
-    assert len(_table(afresh.stdout)) == len(_table(first.stdout))
+    assert len(_table(afresh.stdout)) == len(_table(again.stdout))
 
 
 def test_make_alone_prints_help(clone):
-    done = make(clone, ["help"])
-    assert done.stdout == make(clone, []).stdout
+    done = newly(clone, "make", "help")
+    assert done.stdout == newly(clone, "make").stdout
     assert {line.split()[0] for line in done.stdout.splitlines()} >= {"demo", "test", "test-slow", "test-fast", "check", "format", "bench", "dist", "clean"}
 
 

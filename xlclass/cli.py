@@ -16,6 +16,7 @@ COMMANDS = {  # name: its module, and what it does; see xlclass/commands/__init_
     "check": ("xlclass.commands.check", "check a settings file and its taxonomy"),
     "classify": ("xlclass.commands.classify", "categorise texts with the champion, without Spark"),
     "models": ("xlclass.commands.models", "the model versions of a lake: list, show, compare, promote, roll back"),
+    "tables": ("xlclass.commands.tables", "the tables, what each column means, and questions that they answer"),
     "plan": ("xlclass.commands.plan", "how big a backfill is: workers, memory, time and cost, for the batches of the settings if given"),
 }
 

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from xlclass.config import settings_digest
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import ModelError
+from xlclass.lake.latest import publish_latest
 from xlclass.lake.runs import Run, utc_now
 from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline import scored_videos
@@ -38,6 +39,7 @@ def evaluate(run: Run, version: ModelVersion) -> str:
         run.lake.ensure(*_TABLES)
         if _rows(run, _TABLES[-1], evaluation_id).isEmpty():
             step.num_rows = _evaluate(run, evaluation_id, version, predictions, videos)
+        publish_latest(run.lake, evaluation_id, version.name)
     return evaluation_id
 
 

@@ -7,7 +7,7 @@ only. Confidences are calibrated, 0 to 1; times are UTC.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -259,9 +259,14 @@ RUNS = _table("runs", "one row per run of a job", "run_id", [
     ("code_version", "string!", "version of xlclass"),
 ], _known("outcome", "done refused failed") | {"rows_add_up": "rows_in IS NULL OR rows_in = rows_ok + rows_rejected + rows_reused"})
 
+LATEST = tuple(  # small tables that stand in for views, which a lake without a catalog has not
+    replace(table, name=f"latest_{table.name}", grain=f"{table.grain}; only of the evaluation that the champion got last")
+    for table in (LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, CATEGORY_ACCURACY)
+)
+
 TABLES = (
     VIDEOS, CHANNELS, REJECTED_VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG,
-    LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE, LABEL_ISSUES, MODELS, RUNS,
+    LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE, *LATEST, LABEL_ISSUES, MODELS, RUNS,
 )
 # fmt: on
 
