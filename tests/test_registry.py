@@ -32,6 +32,7 @@ MANIFEST = {
     "dim": 8,
     "preparation_version": "p",
     "code_version": "0",
+    "calibration": {},
 }
 MAPPED = {"bigint": "long", "double": "double"}
 
@@ -243,6 +244,13 @@ def test_crown_refuses_a_folder_that_is_not_whole(registry, damage):
     with pytest.raises(ModelError, match="there is no model version in" if damage == "all" else "is damaged"):
         crown(registry, "b")
     assert registry.champion() == champion
+
+
+def test_crown_refuses_a_version_of_an_older_xlclass(registry):
+    registry.register(bundle("a"), "r1")
+    registry.register(Bundle(Head(), {key: value for key, value in bundle("b").manifest.items() if key != "calibration"}), "r1")
+    with pytest.raises(ModelError, match="of an xlclass that did not calibrate"):
+        crown(registry, "b")
 
 
 def test_register_keeps_a_whole_version_and_mends_a_damaged_champion_in_its_place(registry):
