@@ -113,7 +113,7 @@ def test_crown_retires_the_champion_in_a_table_that_spark_made_and_reads(spark, 
         (1, "a", "candidate", "r1", None),
         (2, "a", "champion", "r1", "the lake's first"),
         (3, "b", "candidate", "r1", None),
-        (4, "a", "retired", "r2", "b is better"),
+        (4, "a", "retired", "r2", "for b: b is better"),
         (5, "b", "champion", "r2", "b is better"),
     ]
     assert rows[4]["metrics"] == {"loss": 0.5}
@@ -298,4 +298,4 @@ def test_list_and_show_print_events_newest_first_without_spark_or_terminal_comma
         assert numbers == (["5", "4", "3", "2", "1"] if words == ["list"] else ["5", "3"])
         assert "champion" in table[1]
         assert r"better\x1b[2J\nnews" in table[1]
-        assert "loss 0.5" in table[1]
+        assert "loss 0.5" in said

@@ -163,10 +163,10 @@ class Registry:
         if champion and champion.model_version == name:
             raise ModelError(f"model version {name} is the champion already, since event {champion.event_number}")
         self.version(history, name).check()
-        made: dict[str, Any] = {"run_id": run_id, "happened_at": datetime.now(UTC), "reason": reason}
-        retired = [replace(history.require(champion.model_version), event=RETIRED, **made)] if champion else []
+        made: dict[str, Any] = {"run_id": run_id, "happened_at": datetime.now(UTC)}
+        retired = [replace(history.require(champion.model_version), event=RETIRED, reason=f"for {name}: {reason}", **made)] if champion else []
         with self._alone():
-            self._write(history, [*retired, replace(newest, event=CHAMPION, **made)])
+            self._write(history, [*retired, replace(newest, event=CHAMPION, reason=reason, **made)])
 
     def _write(self, history: History, events: Sequence[Event]) -> None:
         """Adds events, numbered, right after `history`.
