@@ -61,14 +61,15 @@ def _serving_on(champion: ModelVersion, challenger: ModelVersion, sentence: str)
     """The champion, if it can go on.
 
     Raises:
-        ModelError: the lake's vectors are those of the challenger's encoder and preparation, which are not the champion's.
+        ModelError: it is damaged or of an older xlclass, or the lake's vectors are those of the challenger's encoder and
+            preparation, which are not its own.
     """
-    now, new = champion.manifest(), challenger.manifest()
-    champion.check()
-    if any(now[what] != new[what] for what in _MADE_BY):
+    fits = is_usable(champion) and all(champion.manifest()[what] == challenger.manifest()[what] for what in _MADE_BY)
+    if not fits:
         raise ModelError(
-            f"model version {challenger.name} does not become the champion ({sentence}), and the champion {champion.name} was trained on another encoder or "
-            f"preparation than the lake's vectors: set the settings back, or take the new one by xlclass models promote {challenger.name} --force REASON"
+            f"model version {challenger.name} does not become the champion ({sentence}), and the champion {champion.name} cannot go on: it is damaged, of an "
+            "older xlclass, or of another encoder or preparation than the lake's vectors; "
+            f"set the settings back, or take the new one by xlclass models promote {challenger.name} --force REASON"
         )
     return champion
 
