@@ -92,6 +92,15 @@ def test_judge_takes_languages_with_few_videos_together():
     assert "3 other languages together lost 0.250 of its top-1" in verdict.sentence
 
 
+def test_judge_refuses_a_large_loss_though_few_videos_leave_it_to_chance():
+    before, after = np.arange(20) < 14, np.arange(20) >= 9
+    verdict = judge(["en"] * 20, channels_of(20), answers(before), answers(after), SETTINGS)
+    low, high = verdict.groups[0].accuracy.interval
+    assert low < 0 < high
+    assert verdict.sentence.startswith("refused: all languages lost 0.150 of its top-1 (0.700 to 0.550")
+    assert judge(["en"] * 20, channels_of(20), answers(before), answers(after), dataclasses.replace(SETTINGS, never_lost=0.2)).is_accepted
+
+
 def test_judge_refuses_worse_calibration():
     rng = np.random.default_rng(7)
     right = rng.random(2_000) < 0.7

@@ -32,6 +32,7 @@ MANIFEST = {
     "dim": 8,
     "preparation_version": "p",
     "code_version": "0",
+    "calibration": {},
 }
 MAPPED = {"bigint": "long", "double": "double"}
 
@@ -112,7 +113,7 @@ def test_crown_retires_the_champion_in_a_table_that_spark_made_and_reads(spark, 
         (1, "a", "candidate", "r1", None),
         (2, "a", "champion", "r1", "the lake's first"),
         (3, "b", "candidate", "r1", None),
-        (4, "a", "retired", "r2", "b is better"),
+        (4, "a", "retired", "r2", "for b: b is better"),
         (5, "b", "champion", "r2", "b is better"),
     ]
     assert rows[4]["metrics"] == {"loss": 0.5}
@@ -245,6 +246,13 @@ def test_crown_refuses_a_folder_that_is_not_whole(registry, damage):
     assert registry.champion() == champion
 
 
+def test_crown_refuses_a_version_of_an_older_xlclass(registry):
+    registry.register(bundle("a"), "r1")
+    registry.register(Bundle(Head(), {key: value for key, value in bundle("b").manifest.items() if key != "calibration"}), "r1")
+    with pytest.raises(ModelError, match="of an xlclass that did not calibrate"):
+        crown(registry, "b")
+
+
 def test_register_keeps_a_whole_version_and_mends_a_damaged_champion_in_its_place(registry):
     first = registry.register(bundle("a"), "r1")
     assert registry.register(dataclasses.replace(bundle("a"), head=None), "r2") == first  # another run was faster: nothing is saved
@@ -290,4 +298,4 @@ def test_list_and_show_print_events_newest_first_without_spark_or_terminal_comma
         assert numbers == (["5", "4", "3", "2", "1"] if words == ["list"] else ["5", "3"])
         assert "champion" in table[1]
         assert r"better\x1b[2J\nnews" in table[1]
-        assert "loss 0.5" in table[1]
+        assert "loss 0.5" in said

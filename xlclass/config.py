@@ -155,6 +155,7 @@ class GateSettings:
     """What a model version may lose against the champion, on the same test videos, and still replace it."""
 
     lost_accuracy: float = within(0.0, 1.0, 0.01)  # of top-1: a loss that is larger, and larger than chance explains, is refused
+    never_lost: float = within(0.0, 1.0, 0.1)  # of top-1 over all languages, whatever chance explains
     lost_calibration: float = within(0.0, 1.0, 0.02)  # growth of the debiased calibration error, in the same way
     lost_coverage: float = within(0.0, 1.0, 0.02)  # of the share of videos that get a category, in the same way
     min_videos: int = within(10, 1_000_000, 100)  # test videos of a language that is judged by itself; the others are judged together

@@ -2,7 +2,7 @@
 
 Without Spark, so that an operator promotes without a JVM. What is read are the labelled videos, and the vectors of those that
 are compared; `gate.most_videos` bounds how many that are. A version answers from the vectors in `embeddings`; one that they do
-not fit, being of another encoder or preparation, from its own rows in `predictions`.
+not fit, being of another encoder or preparation, and one of an older xlclass, from its own rows in `predictions`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from xlclass.config import GateSettings
 from xlclass.errors import ModelError
 from xlclass.lake.reading import dataset
-from xlclass.lake.registry import BY_HAND, CANDIDATE, History, Registry, is_whole
+from xlclass.lake.registry import BY_HAND, CANDIDATE, History, Registry, is_usable, is_whole
 from xlclass.model.bundle import Bundle, ModelVersion
 from xlclass.quality.gate import Answers, Verdict, judge
 from xlclass.quality.splits import TEST, TRAIN, Split
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from xlclass.lake.runs import Run
 
 log = logging.getLogger(__name__)
+_MADE_BY = ("encoder_id", "preparation_version")  # what vectors and a version must have in common
 _VIDEO = ["video_id", "language", "text_hash", "channel_id", "labels"]
 
 
@@ -60,13 +61,15 @@ def _serving_on(champion: ModelVersion, challenger: ModelVersion, sentence: str)
     """The champion, if it can go on.
 
     Raises:
-        ModelError: the lake's vectors are those of the challenger's encoder and preparation, which are not the champion's.
+        ModelError: it is damaged or of an older xlclass, or the lake's vectors are those of the challenger's encoder and
+            preparation, which are not its own.
     """
-    now, new = champion.manifest(), challenger.manifest()
-    if any(now[what] != new[what] for what in ("encoder_id", "preparation_version")):
+    fits = is_usable(champion) and all(champion.manifest()[what] == challenger.manifest()[what] for what in _MADE_BY)
+    if not fits:
         raise ModelError(
-            f"model version {challenger.name} does not become the champion ({sentence}), and the champion {champion.name} was trained on another encoder or "
-            f"preparation than the lake's vectors: set the settings back, or take the new one by xlclass models promote {challenger.name} --force REASON"
+            f"model version {challenger.name} does not become the champion ({sentence}), and the champion {champion.name} cannot go on: it is damaged, of an "
+            "older xlclass, or of another encoder or preparation than the lake's vectors; "
+            f"set the settings back, or take the new one by xlclass models promote {challenger.name} --force REASON"
         )
     return champion
 
@@ -141,11 +144,10 @@ def _sides(videos: pd.DataFrame, manifest: Mapping[str, Any], trained: set[str])
 
 def _answers(root: str, version: ModelVersion, videos: pd.DataFrame, vectors: pd.DataFrame) -> tuple[Answers, np.ndarray]:
     """What a version says of the videos, and which of them it has an answer for, `(n,) bool`."""
-    bundle = version.load()
-    key, manifest = vectors.encode_key.map(lambda key: key or {}), bundle.manifest
-    fit = [made["encoder_id"] == manifest["encoder_id"] and made["preparation_version"] == manifest["preparation_version"] for made in key]
-    if any(fit) or not len(videos):
-        told = _decided(bundle, vectors[fit])
+    manifest = version.manifest()
+    fit = [all(key[what] == manifest[what] for what in _MADE_BY) for key in vectors.encode_key]
+    if is_usable(version) and (any(fit) or not len(videos)):
+        told = _decided(version.load(), vectors[fit])
     else:
         columns = ["video_id", "top_category", "top_confidence", "categories", "model_version"]
         predictions = _rows(root, PREDICTIONS, columns, videos.video_id)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xlclass.lake.registry import Event, Registry
     from xlclass.quality.gate import Change, Group
 
-_EVENTS = ("event", "when (UTC)", "model version", "became", "metrics", "why")
+_EVENTS = ("event", "when (UTC)", "model version", "became", "metrics, or why")
 _GROUPS = ("", "videos", "top-1", "", "change", "interval", "ECE", "", "coverage", "")
 _NEXT = "spark-submit jobs/backfill.py replaces the predictions of {}"
 
@@ -41,7 +41,7 @@ def body(given: Namespace) -> None:
 
 
 def _list(registry: Registry, _: Namespace) -> None:
-    print(_events(registry.history().events, most=80))
+    print(_events(registry.history().events, most=120))
 
 
 def _show(registry: Registry, given: Namespace) -> None:
@@ -99,11 +99,13 @@ def _gate(given: Namespace) -> GateSettings:
 
 def _events(events: tuple[Event, ...] | list[Event], most: int) -> str:
     """Newest first; `most` characters of each reason."""
-    rows = [
-        (str(e.event_number), f"{e.happened_at:%Y-%m-%d %H:%M}", e.model_version, e.event, _numbers(e.metrics), shown(e.reason or "", most))
-        for e in reversed(events)
-    ]
+    rows = [(str(e.event_number), f"{e.happened_at:%Y-%m-%d %H:%M}", shown(e.model_version), e.event, _said(e, most)) for e in reversed(events)]
     return table(_EVENTS, rows, right=("event",))
+
+
+def _said(event: Event, most: int) -> str:
+    """What training measured, of a candidate; else the reason."""
+    return _numbers(event.metrics) if event.event == "candidate" else shown(event.reason or "", most)
 
 
 def _numbers(values: dict[str, int] | dict[str, float]) -> str:
