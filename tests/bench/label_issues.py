@@ -7,7 +7,7 @@ false alarms here, so the figures are lower bounds. Per language: AUROC of the r
 list cut at the number of flips (chance: 0.05), precision of its first 20. Groups are means over languages with at least 300
 labelled videos: the training languages, MUSE's other languages, the rest.
 
-Bars: AUROC >= 0.90 and precision at the number of flips >= 0.45 in each of the three groups. `--quick` keeps seven languages
+Bars: AUROC >= 0.90 and precision at the number of flips >= 0.50 in each of the three groups. `--quick` keeps seven languages
 (en fr de ja th hu el), same bars.
 """
 
@@ -28,7 +28,7 @@ from sklearn.metrics import roc_auc_score
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-BARS = {"auroc": 0.90, "precision": 0.45}
+BARS = {"auroc": 0.90, "precision": 0.50}
 QUICK = ("en", "fr", "de", "ja", "th", "hu", "el")
 MUSE = {"ar", "de", "es", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh", "zh-Hant"}
 MIN_VIDEOS = 300
