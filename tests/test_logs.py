@@ -72,6 +72,16 @@ def test_configure_lets_no_secret_out_not_even_in_a_traceback(said, form):
     assert "Traceback" in stream.getvalue()
 
 
+def test_end_with_prints_the_traceback_without_secrets(capsys):
+    try:
+        raise ValueError(f"cannot read {SECRET}")
+    except ValueError as error:
+        logs.end_with(ValueError, error, error.__traceback__)
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback (most recent call last):\n")
+    assert said.endswith("\nValueError: cannot read https://***@host.example/v?sig=***\n")
+
+
 def test_configure_keeps_a_terminal_from_hostile_text(said):
     stream = said("text")
     log.info("title \x1b[2J\u202e")

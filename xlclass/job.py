@@ -49,6 +49,7 @@ def run_job(
     parsed = parser.parse_args(argv)
     form = logs.log_form(parsed.log, name, uuid.uuid4().hex[:16])
     logs.configure(form)
+    sys.excepthook = logs.end_with
     try:
         settings = load_settings(parsed.conf)
         _run(form, settings, parsed, body)

@@ -12,9 +12,11 @@ import logging
 import os
 import stat
 import sys
+import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import TextIO
 
 from xlclass.redaction import redacted
@@ -63,6 +65,11 @@ def configure(form: LogForm, **where: int | str) -> None:
     handler.setFormatter(_Json(form, where) if form.form == "json" else _Text(where))
     root.addHandler(handler)
     logging.getLogger("xlclass").setLevel(logging.INFO)
+
+
+def end_with(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """For `sys.excepthook`: the traceback that ends a process, as Python prints it, but without secrets."""
+    sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
 
 
 def at_terminal() -> bool:

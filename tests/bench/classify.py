@@ -27,8 +27,8 @@ TEXT = "Les meilleurs buts de la Ligue des champions"
 COMMAND = [sys.executable, "-m", "xlclass.cli"]
 STAGES = {  # what the cold start does, in its order, each in one process after those before it
     "python and command": "from xlclass.commands import classify",
-    "pandas, deltalake, detector": "import xlclass.classifier",
-    "champion found": "version = xlclass.classifier.champion(lake)",
+    "deltalake, detector": "import xlclass.classifier",
+    "champion found": "from xlclass.lake.registry import Registry; version = Registry(lake).champion()",
     "encoder's digest": "import xlclass.encoders as e; from xlclass.config import load_settings; spec = e.resolve_encoder(load_settings(conf))",
     "TensorFlow": "from xlclass.quiet import tensorflow_starting\nwith tensorflow_starting():\n    import tensorflow, tensorflow_text",
     "head (Keras)": "bundle = version.load()",

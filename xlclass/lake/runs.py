@@ -71,7 +71,7 @@ class Run:
         yield step
         step.num_expected, seconds = 0, time.monotonic() - step.started
         step.seconds += seconds
-        log.info("%s: %.1f s, %s rows", name, seconds, f"{step.num_rows:,}")
+        log.info("%s: %.1f s%s", name, seconds, f", {step.num_rows:,} rows" if step.num_rows else "")
 
     def record(self, outcome: str, message: str | None = None) -> None:
         """Writes the run's row: outcome done, refused or failed."""

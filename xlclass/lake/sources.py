@@ -95,12 +95,15 @@ def read_catalogue(spark: SparkSession, settings: Settings) -> Catalogue:
         kind = "demo"
     else:
         name = given.path if given.format == "table" else settings.resolve(given.path)
-        kind = given.format if given.format != "auto" else _kind(spark, name)
+        kind = given.format
         try:
+            kind = kind if kind != "auto" else _kind(spark, name)
             version = _version(spark, name, kind)
             raw = _load(spark, name, kind, version)
         except (PySparkException, Py4JJavaError) as error:
-            raise SourceError(f"{settings.file}: source.path: cannot read {name} as {kind}: {str(error).splitlines()[0]}") from error
+            raise SourceError(
+                f"{settings.file}: source.path: cannot read {name} as {'Delta or Parquet' if kind == 'auto' else kind}: {str(error).splitlines()[0]}"
+            ) from error
     return Catalogue(_canonical(raw, settings), name, version, kind, given.columns.video_id)
 
 
