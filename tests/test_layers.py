@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = [*ROOT.glob("xlclass/**/*.py"), *ROOT.glob("jobs/*.py")]
 FILES = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in SOURCES}
-GROUND = {f"xlclass.{name}" for name in ("config", "errors", "parsing", "folders", "quiet", "schemas")}
+GROUND = {f"xlclass.{name}" for name in ("config", "errors", "parsing", "folders", "logs", "quiet", "redaction", "schemas", "terminal")}
 ROOMS = {f"xlclass.{name}" for name in ("catalog", "encoders", "model", "quality")}  # none imports another
 TENSORFLOW = {"tensorflow", "keras", "tf_keras", "tensorflow_text", "tensorflow_hub"}
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
+from xlclass.encoders.batches import FAILED, NOT_FINITE, batches_by_length, embed_column
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.saved_model import load_encoder
-from xlclass.encoders.udf import FAILED, NOT_FINITE, batches_by_length, embed_column, embed_udf
+from xlclass.encoders.udf import embed_udf
 from xlclass.schemas import unpack_vectors
 
 

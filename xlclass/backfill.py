@@ -73,7 +73,7 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
         LakeError: another run holds the lake, an unfinished plan differs from this run, or too much would be deleted.
     """
     preparation = load_preparation(run.settings)
-    run.source, run.source_version = catalogue.name, catalogue.version
+    run.source, run.source_version = catalogue.shown_name, catalogue.version
     with _holding(run) as lease:
         plans = Plans(run.lake.spark, run.lake.root)
         if request.abandon:
@@ -151,7 +151,7 @@ def _staged(run: Run, given: Input, comparison: Comparison, plans: Plans, intent
         num_stale,
         {"rows_in": sum(counts.values()), **counts},
         {**comparison.rules, **dict.fromkeys((*ENCODING, *COUNTED_LATER), 0)},
-        given.catalogue.name,
+        given.catalogue.shown_name,
         given.catalogue.version,
         given.profile_version,
     )
@@ -189,7 +189,7 @@ def _stage_gone(run: Run, given: Input, comparison: Comparison, plans: Plans, pl
     Raises:
         LakeError: a snapshot lacks more than the settings let a run delete.
     """
-    before = last_source_version(run.lake, given.catalogue.name) if given.catalogue.is_pinned else None
+    before = last_source_version(run.lake, given.catalogue.shown_name) if given.catalogue.is_pinned else None
     gone = given.catalogue.deleted_since(before) if before else None
     if gone is None and not (request.full and request.since is None):
         return 0
@@ -198,7 +198,7 @@ def _stage_gone(run: Run, given: Input, comparison: Comparison, plans: Plans, pl
     num_gone, num_known = staged.count(), known.count()
     if gone is None and num_gone > run.settings.backfill.most_deleted * num_known and not request.allow_deletes:
         raise LakeError(
-            f"the source {given.catalogue.name} lacks {num_gone:,} of the lake's {num_known:,} videos, more than backfill.most_deleted "
+            f"the source {given.catalogue.shown_name} lacks {num_gone:,} of the lake's {num_known:,} videos, more than backfill.most_deleted "
             f"({run.settings.backfill.most_deleted:.0%}): nothing was changed; is it complete? If so, run it again with --allow-deletes"
         )
     return num_gone

@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 from xlclass.catalog import load_preparation
 from xlclass.catalog.rules import COUNTED_LATER, ENCODING
 from xlclass.catalog.taxonomy import load_taxonomy
+from xlclass.encoders.batches import FAILED, NOT_FINITE
 from xlclass.encoders.contract import EncoderSpec
-from xlclass.encoders.udf import FAILED, NOT_FINITE
 from xlclass.errors import EncoderError
 from xlclass.lake.lease import Lease
 from xlclass.lake.plans import Plan, Plans
@@ -53,6 +53,7 @@ class Chunks:
         """What was counted in the chunk, once it is prepared, encoded and committed."""
         log.info("chunk %d of %d", chunk + 1, plan.num_chunks)
         with self.run.step("prepare") as step:
+            step.num_expected = -(-plan.num_pending // plan.num_chunks)
             videos = self._prepare(plan, chunk)
             step.num_rows += videos.count() if videos else 0
         with self.run.step("encode") as step:
@@ -88,7 +89,8 @@ class Chunks:
             wanted = self._of_languages(self.run.lake.read(EMBEDDINGS)).select("video_id", classification_digest(self.version).alias("digest"))
             joined = wanted.join(known, "video_id", how="left")
             stale = joined.where(~F.col("known_digest").eqNullSafe(F.col("digest"))).select("video_id", F.col("known_digest").isNull().alias("is_new"))
-            step.num_rows += self._rescore(plan_id, stale.persist())
+            step.num_expected = stale.persist().count()
+            step.num_rows += self._rescore(plan_id, stale, step.num_expected)
             stale.unpersist()
 
     def finish(self) -> None:
@@ -178,10 +180,10 @@ class Chunks:
         self.run.counts.rows_ok -= tally.get(_FAILED_ROWS, 0)
         self.run.counts.rows_rejected += tally.get(_FAILED_ROWS, 0)
 
-    def _rescore(self, plan_id: str, stale: DataFrame) -> int:
+    def _rescore(self, plan_id: str, stale: DataFrame, num_stale: int) -> int:
         """How many rows were stale; where that is more than half, or many, the table is written anew in one commit, else they are merged."""
         assert self.version
-        lake, num_stale = self.run.lake, stale.count()
+        lake = self.run.lake
         began = {name: self.plans.rows(plan_id, name) is not None for name in ("rescored-all", "rescored-some")}  # by a run that was killed
         if not num_stale and not any(began.values()):
             return 0

@@ -9,17 +9,26 @@ from xlclass.catalog import load_preparation
 from xlclass.catalog.language import decide_all
 from xlclass.config import Settings, lake_root
 from xlclass.encoders import resolve_encoder
+from xlclass.encoders.batches import FAILED, NOT_FINITE, embed_column
 from xlclass.encoders.saved_model import load_encoder
 from xlclass.lake.registry import Registry
-from xlclass.schemas import pack_vectors, unpack_vectors
+from xlclass.schemas import unpack_vectors
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of a text: its language, and its categories with their confidences, highest first; none without a text."""
+    """What is said of a text, in the words of `predictions`; `status` is failed where the encoder cannot take the text.
+
+    `categories` are those that pass their threshold with their confidences, highest first; without a vector there is none,
+    and no top category.
+    """
 
     language: str
+    status: str
+    top_category: str | None
+    top_confidence: float | None
     categories: tuple[tuple[str, float], ...]
+    model_version: str
 
 
 class Classifier:
@@ -31,21 +40,28 @@ class Classifier:
 
     def __init__(self, settings: Settings, lake: str | None = None) -> None:
         self._preparation = load_preparation(settings)
-        spec = resolve_encoder(settings)
-        self._bundle = Registry(lake_root(settings, lake)).champion().load()
-        self._bundle.require(spec.encoder_id, self._preparation.version)
-        self._encoder = load_encoder(spec)
+        self._batches = (settings.encoder.batch_texts, settings.encoder.batch_characters)
+        self.lake = lake_root(settings, lake)
+        self.version = Registry(self.lake).champion()
+        self.spec = resolve_encoder(settings)
+        self.bundle = self.version.load()
+        self.bundle.require(self.spec.encoder_id, self._preparation.version)
+        self._encoder = load_encoder(self.spec)
 
     def classify(self, titles: Sequence[str]) -> list[Answer]:
         """One answer per title, in their order; vectors go through float16, as in the tables."""
         nothing = [None] * len(titles)
         languages = [decision.language for decision in decide_all(titles, nothing, nothing, nothing, nothing)]
         texts = [self._preparation.prepare(title, None, None, None, language).text for title, language in zip(titles, languages, strict=True)]
-        there = [i for i, text in enumerate(texts) if text]
-        vectors = unpack_vectors(pack_vectors(self._encoder.encode([texts[i] or "" for i in there])), self._encoder.dim)
-        decisions = self._bundle.decide(vectors, [languages[i] for i in there])
-        given: dict[int, list[tuple[str, float]]] = {i: [] for i in range(len(titles))}
-        for i, confidences, passed in zip(there, decisions.confidences, decisions.passed, strict=True):
-            pairs = [(name, float(c)) for name, c, on in zip(self._bundle.categories, confidences, passed, strict=True) if on]
-            given[i] = sorted(pairs, key=lambda pair: -pair[1])
-        return [Answer(language, tuple(given[i])) for i, language in enumerate(languages)]
+        packed = embed_column(texts, self._encoder, *self._batches)
+        statuses = ["no_text" if vector is None else "failed" if vector in (FAILED, NOT_FINITE) else "ok" for vector in packed]
+        there = [i for i, status in enumerate(statuses) if status == "ok"]
+        vectors = unpack_vectors([packed[i] or b"" for i in there], self._encoder.dim)
+        decisions = self.bundle.decide(vectors, [languages[i] for i in there])
+        answers = [Answer(language, status, None, None, (), self.version.name) for language, status in zip(languages, statuses, strict=True)]
+        for i, top, confidences, passed in zip(there, decisions.top, decisions.confidences, decisions.passed, strict=True):
+            pairs = [(name, float(c)) for name, c, on in zip(self.bundle.categories, confidences, passed, strict=True) if on]
+            best_first = tuple(sorted(pairs, key=lambda pair: -pair[1]))
+            status = "ok" if best_first else "abstained"
+            answers[i] = Answer(languages[i], status, self.bundle.categories[top], float(confidences[top]), best_first, self.version.name)
+        return answers

@@ -7,9 +7,11 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from xlclass import __version__
 from xlclass.errors import XlclassError
+from xlclass.redaction import redacted
 
 COMMANDS = {  # name: its module, and what it does; see xlclass/commands/__init__.py
     "setup": ("xlclass.commands.setup", "fetch Delta's jars and build or fetch the encoder, once"),
@@ -18,19 +20,26 @@ COMMANDS = {  # name: its module, and what it does; see xlclass/commands/__init_
     "models": ("xlclass.commands.models", "the model versions of a lake: list, show, compare, promote, roll back"),
     "tables": ("xlclass.commands.tables", "the tables, what each column means, and questions that they answer"),
     "plan": ("xlclass.commands.plan", "how big a backfill is: workers, memory, time and cost, for the batches of the settings if given"),
+    "doctor": ("xlclass.commands.doctor", "check machine, packages, encoder, lake and executors: what is wrong, and what to do"),
+    "runs": ("xlclass.commands.runs", "what the jobs did: the newest runs of a lake, or one whole"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a sub-command and gives its exit code: 0 done, 2 a mistake of the user's, told in one line."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an answer in Thai at a terminal of another alphabet
     given = _parser(words).parse_args(words)
     try:
         code = given.body(given)
         sys.stdout.flush()
     except XlclassError as error:
-        print(f"xlclass: {error}", file=sys.stderr)
+        print(f"xlclass: {redacted(str(error))}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:  # the reader, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails once more when it flushes at its end
         return 0

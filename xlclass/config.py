@@ -174,6 +174,15 @@ class LabelSettings:
 
 
 @dataclass(frozen=True)
+class RetentionSettings:
+    """How long jobs/maintain.py keeps things; 0 days keep rows for ever."""
+
+    log_days: int = within(0, 36_500, 365)  # rows of prediction_log
+    runs_days: int = within(0, 36_500, 0)  # rows of runs; the last good one of a source stays
+    files_hours: int = within(0, 87_600, 168)  # data files of old versions: longer than the slowest reader reads
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of a system."""
 
@@ -187,6 +196,7 @@ class Settings:
     calibration: CalibrationSettings = CalibrationSettings()
     thresholds: ThresholdSettings = ThresholdSettings()
     backfill: BackfillSettings = BackfillSettings()
+    retention: RetentionSettings = RetentionSettings()
     gate: GateSettings = GateSettings()
     labels: LabelSettings = LabelSettings()
     file: Path = field(default=Path(), metadata={"is_key": False})  # where these were read

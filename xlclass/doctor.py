@@ -33,11 +33,21 @@ def check_machine() -> None:
     """
     if importlib.util.find_spec("ensurepip") is None:
         raise MachineError("this Python cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)")
+    require_java()
+
+
+def require_java() -> str:
+    """The Java that Spark will take, to read.
+
+    Raises:
+        MachineError: there is none, or it is too old.
+    """
     java = find_java()
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "(?:1\.)?(\d+)', said)
     if not found or int(found.group(1)) < MIN_JAVA:
         raise MachineError(f"{java} is Java {found.group(1) if found else 'of an unknown version'}, Spark needs {MIN_JAVA} or newer: {_JAVA_HINT}")
+    return f"Java {found.group(1)} ({java})"
 
 
 _JAVA_HINT = "install it (Debian: apt-get install openjdk-17-jre-headless) and set JAVA_HOME to it if another one comes first"
@@ -62,17 +72,25 @@ def install_jars() -> list[Path]:
     Raises:
         MachineError: pyspark is not installed, the jars cannot be fetched, or their sha256 is another.
     """
+    for artifact in lacking_jars():
+        _fetch(artifact, _jar(artifact), JARS[artifact])
+    return [_jar(artifact) for artifact in JARS]
+
+
+def lacking_jars() -> list[str]:
+    """Artifacts whose jar is not among Spark's own, or has another digest.
+
+    Raises:
+        MachineError: pyspark is not installed.
+    """
+    return [artifact for artifact, sha256 in JARS.items() if not (_jar(artifact).is_file() and _sha256(_jar(artifact)) == sha256)]
+
+
+def _jar(artifact: str) -> Path:
     package = importlib.util.find_spec("pyspark")
     if package is None or not package.submodule_search_locations:
         raise MachineError("pyspark is not installed: run `pip install xlclass`")
-    folder = Path(package.submodule_search_locations[0]) / "jars"
-    jars = []
-    for artifact, sha256 in JARS.items():
-        jar = folder / f"{artifact}-{DELTA}.jar"
-        if not (jar.is_file() and _sha256(jar) == sha256):
-            _fetch(artifact, jar, sha256)
-        jars.append(jar)
-    return jars
+    return Path(package.submodule_search_locations[0]) / "jars" / f"{artifact}-{DELTA}.jar"
 
 
 def _fetch(artifact: str, jar: Path, sha256: str) -> None:

@@ -1,16 +1,23 @@
-"""What stands around every job: arguments, logging, session, the run's row, and the exit code."""
+"""What stands around every job: arguments, logging, session, the run's row, and the exit code.
+
+Messages go to standard error in the form of `--log`, each with the run's id. What ends a job (the one sentence of a user's
+mistake, the traceback of a defect) is said plainly as well, last, whatever the form: it is the answer to who started the job.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from xlclass import logs
 from xlclass.config import Settings, lake_root, load_settings
 from xlclass.errors import MachineError, XlclassError
+from xlclass.redaction import redacted
 
 if TYPE_CHECKING:
     from xlclass.lake.runs import Run
@@ -30,16 +37,29 @@ def run_job(
     parser = argparse.ArgumentParser(prog=f"jobs/{name}.py", description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conf", required=True, metavar="FILE", help="settings file, such as conf/local.toml")
     parser.add_argument("--lake", metavar="PATH", help="write to this lake instead of the settings' lake.path")
+    parser.add_argument(
+        "--log",
+        choices=logs.FORMS,
+        default="auto",
+        metavar="FORM",
+        help="messages on standard error: text, json, or auto (text at a terminal, else JSON lines)",
+    )
     if arguments:
         arguments(parser)
     parsed = parser.parse_args(argv)
-    configure_logging()
+    form = logs.log_form(parsed.log, name, uuid.uuid4().hex[:16])
+    logs.configure(form)
+    sys.excepthook = logs.end_with
     try:
         settings = load_settings(parsed.conf)
-        _run(name, settings, parsed, body)
+        _run(form, settings, parsed, body)
     except XlclassError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        log.error("refused: %s", error, extra={"for_collectors": True})
+        print(f"{parser.prog}: {redacted(str(error))}", file=sys.stderr)
         return error.exit_code
+    except Exception:
+        log.exception("failed", extra={"for_collectors": True})
+        raise
     return 0
 
 
@@ -47,12 +67,6 @@ def moment(text: str) -> datetime:
     """The time that `text` says (ISO 8601), in UTC where it names no zone."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def configure_logging() -> None:
-    """The jobs' own messages on standard error."""
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING, stream=sys.stderr)
-    log.setLevel(logging.INFO)
 
 
 def _record(run: Run, outcome: str, message: str) -> None:
@@ -63,7 +77,7 @@ def _record(run: Run, outcome: str, message: str) -> None:
         log.warning("the run's row could not be written: %.200s", error)
 
 
-def _run(name: str, settings: Settings, parsed: argparse.Namespace, body: Body) -> None:
+def _run(form: logs.LogForm, settings: Settings, parsed: argparse.Namespace, body: Body) -> None:
     from xlclass.catalog import load_preparation
     from xlclass.catalog.taxonomy import load_taxonomy
     from xlclass.lake.monitor import Monitor
@@ -76,15 +90,16 @@ def _run(name: str, settings: Settings, parsed: argparse.Namespace, body: Body) 
     load_preparation(settings)
     root = lake_root(settings, parsed.lake)
     room = available_memory()  # before the session, which takes a part of what it is to be compared with
-    spark = open_session(name)
-    if name in _ENCODING and spark.sparkContext.master.startswith("local"):
+    spark = open_session(form.job)
+    spark.sparkContext.setLocalProperty(logs.PROPERTY, form.to_text())
+    if form.job in _ENCODING and spark.sparkContext.master.startswith("local"):
         try:
             heap = size("spark.driver.memory", spark.conf.get("spark.driver.memory", "1g"))
             require_room(spark.sparkContext.defaultParallelism, room, heap, worker_bytes(settings.encoder.batch_characters))
         except MachineError as error:  # a small catalogue may do with less, so it is tried
             log.warning("%s", error)
     lake = Lake(spark, root)
-    run = Run(name, lake, settings)
+    run = Run(form.job, lake, settings, form.run_id)
     try:
         with Monitor(run) as monitor:
             body(run, parsed)

@@ -13,7 +13,7 @@ from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.catalog.text import Preparation
 from xlclass.config import EncoderSettings
 from xlclass.encoders.contract import EncoderSpec
-from xlclass.encoders.udf import cap_threads, embed_udf
+from xlclass.encoders.udf import begin_task, embed_udf
 from xlclass.model.bundle import ModelVersion
 from xlclass.quality.splits import TEST, TRAIN, Split, group_column
 from xlclass.schemas import PART_TEXT, PREDICTION_LOG, pack_vectors, unpack_vectors
@@ -144,7 +144,7 @@ def log_rows(predictions: DataFrame) -> DataFrame:
 def _decide_udf(version: ModelVersion, threads: int) -> Any:
     @F.pandas_udf(_DECISION)
     def decide(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
-        cap_threads(threads)
+        begin_task(threads)
         bundle = version.load()
         for vectors, languages in batches:
             there = vectors.notna().to_numpy()

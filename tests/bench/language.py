@@ -125,8 +125,9 @@ def accuracy(videos: pd.DataFrame, frequent: list[str]) -> dict[str, float]:
 def costs(videos: pd.DataFrame) -> dict[str, float]:
     """Processor time per video of deciding its language, preparing its text, and encoding that with MUSE, as the jobs do them."""
     from xlclass.encoders import resolve_encoder
+    from xlclass.encoders.batches import embed_column
     from xlclass.encoders.saved_model import load_encoder
-    from xlclass.encoders.udf import cap_threads, embed_column
+    from xlclass.encoders.udf import cap_threads
 
     cap_threads(1)
     settings = load_settings(ROOT / "conf" / "youtube.toml")

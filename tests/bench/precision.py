@@ -19,10 +19,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from xlclass.encoders.contract import Encoder  # noqa: E402  the bench runs from a checkout
+from xlclass.encoders.batches import batches_by_length  # noqa: E402  the bench runs from a checkout
+from xlclass.encoders.contract import Encoder  # noqa: E402
 from xlclass.encoders.embedded import embedded_encoder  # noqa: E402
 from xlclass.encoders.saved_model import load_encoder  # noqa: E402
-from xlclass.encoders.udf import batches_by_length, cap_threads  # noqa: E402
+from xlclass.encoders.udf import cap_threads  # noqa: E402
 
 MIN_COSINE = 0.998
 BATCH_TEXTS, BATCH_CHARACTERS = 256, 24_000  # the defaults of the settings

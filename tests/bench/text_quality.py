@@ -36,8 +36,9 @@ from xlclass.catalog.taxonomy import load_taxonomy  # noqa: E402
 from xlclass.catalog.text import STEPS, Preparation  # noqa: E402
 from xlclass.config import Settings, TrainingSettings, load_settings  # noqa: E402
 from xlclass.encoders import resolve_encoder  # noqa: E402
+from xlclass.encoders.batches import embed_column  # noqa: E402
 from xlclass.encoders.contract import EncoderSpec  # noqa: E402
-from xlclass.encoders.udf import cap_threads, embed_column  # noqa: E402
+from xlclass.encoders.udf import cap_threads  # noqa: E402
 from xlclass.model.examples import Examples  # noqa: E402
 from xlclass.model.head import confidences, train_head  # noqa: E402
 from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split  # noqa: E402

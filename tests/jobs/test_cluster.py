@@ -71,8 +71,9 @@ def shared_folder(folder: Path) -> Path:
     return folder
 
 
-def submit(cluster, dist, python, shared, here, *options) -> subprocess.CompletedProcess:
-    """The main job, submitted from the empty folder `here` with a home where nothing is cached; settings of a small cluster's size."""
+def submit(cluster, dist, python, folder, *options, job="pipeline") -> subprocess.CompletedProcess:
+    """The job on the settings in `folder`, submitted from the empty folder there with a home where nothing is cached; settings of a small cluster's size."""
+    shared, here = folder / "shared", folder / "empty"
     package, encoder = next(dist.glob("xlclass-*.zip")), next(dist.glob("muse-*.tar.gz"))
     settings = {
         "spark.pyspark.python": python,
@@ -88,7 +89,7 @@ def submit(cluster, dist, python, shared, here, *options) -> subprocess.Complete
     }
     command = ["spark-submit", "--master", cluster.master_url, "--properties-file", str(ROOT / "conf" / "spark-defaults-cluster.conf")]
     command += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
-    command += ["--py-files", str(package), "--archives", f"{encoder}#muse", *options, str(ROOT / "jobs" / "pipeline.py")]
+    command += ["--py-files", str(package), "--archives", f"{encoder}#muse", *options, str(ROOT / "jobs" / f"{job}.py")]
     command += ["--conf", str(shared / "conf" / "cluster.toml")]
     environment = clean_environment(cluster.folder / "home", shared / "conf")
     return subprocess.run(command, cwd=here, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1_800)
@@ -119,7 +120,8 @@ def done(cluster, dist, bare_python, tmp_path_factory):
     logged = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": (folder / "events").as_uri(), "spark.eventLog.compress": "false"}
     logged["spark.eventLog.rolling.enabled"] = "false"
     options = [word for name, value in logged.items() for word in ("--conf", f"{name}={value}")]
-    ran = submit(cluster, dist, bare_python, shared_folder(folder / "shared"), folder / "empty", *options)
+    shared_folder(folder / "shared")
+    ran = submit(cluster, dist, bare_python, folder, *options)
     assert ran.returncode == 0, ran.stdout[-4000:]
     return folder, ran.stdout
 
@@ -147,6 +149,16 @@ def test_pipeline_on_a_cluster_takes_the_encoder_that_was_shipped(done, cluster,
     assert not (cluster.folder / "home" / ".cache" / "xlclass").exists()
     encoders = {key["encoder_id"] for key in deltalake.DeltaTable(str(folder / "shared" / "lake" / "embeddings")).to_pandas().encode_key}
     assert [f"muse-{encoder[:16]}" for encoder in encoders] == [record.parent.name for record in records]
+
+
+def test_doctor_on_a_cluster_encodes_on_both_workers(done, cluster, dist, bare_python):
+    folder, _ = done
+    ran = submit(cluster, dist, bare_python, folder, job="doctor")
+    found = {line.split()[1]: line for line in ran.stdout.splitlines() if line.startswith(("ok ", "WRONG ", "- "))}
+    found.pop("disk")  # this machine's
+    assert {line.split()[0] for line in found.values()} == {"ok"}, ran.stdout
+    assert f"2 tasks on 1 host(s) see {folder}/shared/lake, their clocks agree" in found["executors"]
+    assert re.search(r"2 executor tasks encoded a sentence, cosine to the driver.s vector (1\.0|0\.9999)", found["encoding"])
 
 
 def test_kill_worker_ends_its_executors_and_stop_leaves_nothing_behind(tmp_path):

@@ -1,5 +1,6 @@
 """The jobs as their users start them: spark-submit, from anywhere, with settings right and wrong."""
 
+import json
 import os
 import re
 import shutil
@@ -100,7 +101,7 @@ def test_pipeline_again_adds_a_row_to_runs_and_nothing_else(demo_lake):
     assert (list(runs.rows_ok), list(runs.rows_reused)) == ([1_512, 0], [0, 1_512])
 
 
-@pytest.mark.parametrize("job", ["train", "evaluate", "backfill"])
+@pytest.mark.parametrize("job", ["train", "evaluate", "backfill", "maintain"])
 def test_single_jobs_run_on_the_lake_of_the_main_job(demo_lake, job):
     lake, _ = demo_lake
     done = submit(job, "--conf", str(ROOT / "conf" / "local.toml"), "--lake", str(lake), cwd=lake.parent)
@@ -123,6 +124,69 @@ def test_train_leaves_the_champion_in_its_place_and_says_how_to_promote(demo_lak
     done = submit("backfill", "--conf", "settings.toml", "--lake", "lake", cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:]
     assert set(deltalake.DeltaTable(str(lake / "predictions")).to_pandas().model_version) == {candidate}
+
+
+TEXT = "Les meilleurs buts de la Ligue des champions"
+HOSTILE = [
+    b"\xff\xfe broken \xed\xa0\x80 bytes",  # no UTF-8
+    b"a\x00b\x1b[2J",  # NUL, and a terminal's command
+    b"m" * 1_000_000,  # a megabyte of one word
+    b"a b " * 250_000,  # and of many
+    "\u202eעברית 👩‍👩‍👧".encode(),  # right to left, joined emoji
+    b"",
+    b"\r",
+]
+
+
+def _xlclass(lake: Path, *words: str, **more) -> subprocess.CompletedProcess:
+    command = [str(BIN / "xlclass"), words[0], "--conf", str(ROOT / "conf" / "local.toml"), "--lake", str(lake), *words[1:]]
+    return subprocess.run(command, cwd=lake, capture_output=True, timeout=600, **more)
+
+
+def test_classify_answers_with_the_champion(demo_lake):
+    lake, _ = demo_lake
+    done = _xlclass(lake, "classify", "--verbose", TEXT, "", text=True)
+    first, second = done.stdout.splitlines()
+    assert re.fullmatch(rf"sports 0\.\d\d(, \w+ 0\.\d\d)*  \[fr\] {TEXT}", first), done
+    assert second == "no category (no text)  [und] "
+    champion = deltalake.DeltaTable(str(lake / "models")).to_pandas().query("event == 'champion'").model_version.iloc[-1]
+    assert done.stderr.startswith(f"champion {champion} of the lake {lake}: 15 categories, encoder ")
+    answer = json.loads(_xlclass(lake, "classify", "--json", TEXT, text=True).stdout)
+    assert (answer["text"], answer["language"], answer["status"], answer["top_category"]) == (TEXT, "fr", "ok", "sports")
+    assert answer["categories"][0] == {"category": "sports", "confidence": answer["top_confidence"]}
+    assert answer["model_version"] == champion
+
+
+def test_classify_serve_answers_each_line_at_once_and_outlives_hostile_ones(demo_lake):
+    lake, _ = demo_lake
+    command = [str(BIN / "xlclass"), "classify", "--conf", str(ROOT / "conf" / "local.toml"), "--lake", str(lake), "--serve", "--json"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        answers = []
+        for line in [TEXT.encode(), *HOSTILE, TEXT.encode()]:
+            server.stdin.write(line + b"\n")
+            server.stdin.flush()
+            answers.append(json.loads(server.stdout.readline()))  # before the next line is sent
+        rest, said = server.communicate(b"\n".join([TEXT.encode()] * 3))  # the last line without its end
+    assert (server.returncode, said) == (0, b"")
+    assert [json.loads(line)["top_category"] for line in rest.splitlines()] == ["sports"] * 3
+    assert answers[0] == answers[-1]
+    assert [(answer["status"], answer["top_category"]) for answer in answers[6:8]] == [("no_text", None)] * 2
+    assert answers[1]["text"].startswith("\ufffd\ufffd broken")
+
+
+def test_runs_and_doctor_look_at_the_lake(demo_lake):
+    lake, _ = demo_lake
+    listed = _xlclass(lake, "runs", text=True).stdout.splitlines()
+    assert listed[-1].split()[1:3] == ["pipeline", "done"]
+    assert listed[-1].split()[-4:] == ["1,512", "1,512", "0", "0"]
+    whole = _xlclass(lake, "runs", listed[-1].split()[0], text=True).stdout
+    assert re.search(r"^encode +[\d.]+ (s|min \d+ s) +1,512$", whole, re.MULTILINE)
+    assert "taxonomy.min_training_videos  10" in whole
+    doctor = _xlclass(lake, "doctor", "--json", text=True, env={**os.environ, "SPARK_CONF_DIR": str(ROOT / "conf"), "PYSPARK_SUBMIT_ARGS": "pyspark-shell"})
+    found = {line["name"]: line for line in map(json.loads, doctor.stdout.splitlines())}
+    found.pop("memory"), found.pop("disk")  # this machine's, which others use too
+    assert {line["state"] for line in found.values()} == {"ok"}, doctor.stdout
+    assert re.search(r"cosine to the driver's vector (1\.0000|0\.9999)", found["encoding"]["text"])
 
 
 GOOD = SETTINGS.format(encoder="embedded", taxonomy=ROOT / "conf" / "taxonomy.toml")

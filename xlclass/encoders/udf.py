@@ -1,23 +1,20 @@
-"""An encoder over a column: the pandas UDF, and the cutting of texts into batches.
+"""An encoder over a column: the pandas UDF, and what a UDF does first in its Python worker.
 
 Why bytes: 60,000 vectors of 512 came back at 91,900 rows/s as float16 bytes, at 15,100 as `array<float>` (FACTS, Spark).
 """
 
-import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
+from pyspark import TaskContext
 from pyspark.sql import functions as F
 
-from xlclass.encoders.contract import Encoder, EncoderSpec
+from xlclass import logs
+from xlclass.encoders.batches import embed_column
+from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.saved_model import load_encoder
-from xlclass.schemas import MOST_FLOAT16, pack_vectors
-
-log = logging.getLogger(__name__)
-FAILED, NOT_FINITE = b"F", b"N"  # in place of a vector, which has two bytes a number
 
 
 def embed_udf(spec: EncoderSpec, batch_texts: int, batch_characters: int, threads: int) -> Any:
@@ -29,7 +26,7 @@ def embed_udf(spec: EncoderSpec, batch_texts: int, batch_characters: int, thread
 
     @F.pandas_udf("binary")
     def embed(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
-        cap_threads(threads)
+        begin_task(threads)
         encoder = load_encoder(spec)
         for texts in batches:
             yield pd.Series(embed_column(texts, encoder, batch_texts, batch_characters), dtype=object)
@@ -37,52 +34,16 @@ def embed_udf(spec: EncoderSpec, batch_texts: int, batch_characters: int, thread
     return embed.asNondeterministic()
 
 
+def begin_task(threads: int) -> None:
+    """What a UDF of the jobs does before all else: TensorFlow's pools limited, messages in the form of the driver's, with the run's id."""
+    cap_threads(threads)
+    context = TaskContext.get()
+    told = context.getLocalProperty(logs.PROPERTY) if context else None
+    if told:
+        logs.configure(logs.LogForm.from_text(told), stage=context.stageId(), partition=context.partitionId())
+
+
 def cap_threads(threads: int) -> None:
     """Limits TensorFlow's two pools in this worker; it reads these when it starts. Spark itself sets OMP_NUM_THREADS only."""
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
     os.environ["TF_NUM_INTEROP_THREADS"] = "1"
-
-
-def embed_column(texts: Sequence[str | None], encoder: Encoder, batch_texts: int, batch_characters: int) -> list[bytes | None]:
-    """The packed vector of each text, null for a null or empty one; equal texts are encoded once.
-
-    A text on which the encoder fails has FAILED, one whose vector no float16 can hold (NaN, infinity) NOT_FINITE in place of
-    a vector; the others of its batch are encoded without it.
-    """
-    distinct = list(dict.fromkeys(text for text in texts if text))
-    packed: dict[str, bytes] = {}
-    for positions in batches_by_length([len(text) for text in distinct], batch_texts, batch_characters):
-        batch = [distinct[i] for i in positions]
-        packed.update(zip(batch, _encode(batch, encoder), strict=True))
-    return [packed[text] if text else None for text in texts]
-
-
-def _encode(batch: list[str], encoder: Encoder) -> list[bytes]:
-    """The packed vector of each text; a batch that fails is halved until the texts that do it stand alone."""
-    try:
-        vectors = encoder.encode(batch)
-    except Exception as error:  # whatever a foreign graph raises on a text
-        if len(batch) == 1:
-            log.warning("the encoder failed on a text of %d characters: %s: %.200s", len(batch[0]), type(error).__name__, error)
-            return [FAILED]
-        half = len(batch) // 2
-        return _encode(batch[:half], encoder) + _encode(batch[half:], encoder)
-    fit = (np.abs(vectors) <= MOST_FLOAT16).all(axis=1)
-    return [row if is_fit else NOT_FINITE for row, is_fit in zip(pack_vectors(np.where(fit[:, None], vectors, 0)), fit, strict=True)]
-
-
-def batches_by_length(lengths: Sequence[int], most: int, budget: int) -> Iterator[np.ndarray]:
-    """Positions of the texts, shortest first, cut so that a batch has at most `most` texts and texts x longest <= `budget`.
-
-    A text that is alone longer than the budget is a batch of its own.
-
-    >>> [batch.tolist() for batch in batches_by_length([5, 1, 2, 9], 10, 6)]
-    [[1, 2], [0], [3]]
-    """
-    order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
-    start = 0
-    for end in range(1, len(order) + 1):
-        full = end == len(order) or end - start == most or (end - start + 1) * lengths[order[end]] > budget
-        if full:
-            yield order[start:end]
-            start = end

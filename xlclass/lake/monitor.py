@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from types import TracebackType
 
+from xlclass import logs
 from xlclass.lake.runs import Run
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ class Monitor:
         self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
         self._gave_up = False
         self._shown = time.monotonic()
+        self._at_terminal = logs.at_terminal()
 
     def __enter__(self) -> Monitor:
         """Begins to watch."""
@@ -37,6 +38,7 @@ class Monitor:
         """Ends watching."""
         self._stopped.set()
         self._thread.join()
+        logs.progress("")
 
     def explained(self, error: BaseException) -> str | None:
         """One sentence for a failure of the machines, null for any other."""
@@ -78,13 +80,12 @@ class Monitor:
         stage = max(stages, key=lambda info: info.numTasks)
         done = step.num_expected * stage.numCompletedTasks / stage.numTasks
         seconds = time.monotonic() - step.started
-        if not done or not sys.stderr.isatty() and time.monotonic() - self._shown < _LOG_SECONDS:
+        if not done or not self._at_terminal and time.monotonic() - self._shown < _LOG_SECONDS:
             return
         self._shown = time.monotonic()
         left = seconds * (step.num_expected - done) / done
         line = f"{step.name}: {done:,.0f} of {step.num_expected:,} videos, {done / seconds:,.0f} a second, {left / 60:.0f} min left"
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{line:<78}" + ("\n" if stage.numCompletedTasks == stage.numTasks else ""))
-            sys.stderr.flush()
+        if self._at_terminal:
+            logs.progress(line)
         else:
             log.info("%s", line)

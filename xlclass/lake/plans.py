@@ -25,6 +25,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from xlclass.errors import LakeError
+from xlclass.redaction import redacted_within
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Plans:
         """From now on `plan` is under way; its rows have been staged."""
         draft = self._folder / "plan.json.draft"
         draft.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(dataclasses.asdict(plan), indent=1, default=str), encoding="utf-8")
+        draft.write_text(json.dumps(redacted_within(dataclasses.asdict(plan)), indent=1, default=str), encoding="utf-8")
         draft.replace(self._folder / "plan.json")
 
     def drop(self) -> None:
@@ -117,7 +118,7 @@ def require_same(plan: Plan, intent: Mapping[str, Any]) -> None:
     Raises:
         LakeError: it does not; the sentence names what differs.
     """
-    now = json.loads(json.dumps(intent, default=str))
+    now = json.loads(json.dumps(redacted_within(dict(intent)), default=str))
     differing = [f"{key} was {plan.intent.get(key)!r}, is {now.get(key)!r}" for key in sorted({*plan.intent, *now}) if plan.intent.get(key) != now.get(key)]
     if differing:
         raise LakeError(

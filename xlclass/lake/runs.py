@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from xlclass import __version__
 from xlclass.config import Settings, settings_digest
 from xlclass.lake.tables import Lake
+from xlclass.redaction import redacted, redacted_within
 from xlclass.schemas import RUNS
 
 log = logging.getLogger(__name__)
@@ -70,11 +71,11 @@ class Run:
         yield step
         step.num_expected, seconds = 0, time.monotonic() - step.started
         step.seconds += seconds
-        log.info("%s: %.1f s, %s rows", name, seconds, f"{step.num_rows:,}")
+        log.info("%s: %.1f s%s", name, seconds, f", {step.num_rows:,} rows" if step.num_rows else "")
 
     def record(self, outcome: str, message: str | None = None) -> None:
         """Writes the run's row: outcome done, refused or failed."""
-        settings = json.dumps(dataclasses.asdict(self.settings), default=str, sort_keys=True)
+        settings = json.dumps(redacted_within(dataclasses.asdict(self.settings)), default=str, sort_keys=True)
         counts = dataclasses.astuple(self.counts) if self.counts else (None,) * 4
         steps = [(step.name, step.seconds, step.num_rows) for step in self.steps]
         self.lake.append_values(
@@ -84,7 +85,7 @@ class Run:
                     self.run_id,
                     self.job,
                     outcome,
-                    message,
+                    redacted(message) if message else None,
                     self.started_at,
                     utc_now(),
                     settings,

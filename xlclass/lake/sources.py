@@ -16,6 +16,7 @@ from pyspark.sql import types as T
 
 from xlclass.config import Settings
 from xlclass.errors import SourceError
+from xlclass.redaction import redacted
 
 _LISTS = ("tags", "countries", "labels", "visual_vector")
 _FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
@@ -48,6 +49,11 @@ class Catalogue:
     id_column: str
 
     @property
+    def shown_name(self) -> str:
+        """The name for the lake's tables and for messages: without the secrets that a URL may hold."""
+        return redacted(self.name)
+
+    @property
     def is_pinned(self) -> bool:
         """Whether it is a Delta table, read at its version whatever happens to it meanwhile."""
         return self.kind in ("delta", "table") and self.version.isdigit()
@@ -61,7 +67,7 @@ class Catalogue:
         if self.kind == "demo" or self.is_pinned:
             return
         if _version(self.rows.sparkSession, self.name, self.kind) != self.version:
-            raise SourceError(f"the source {self.name} changed while it was read: nothing of it was used; run it again when it is complete")
+            raise SourceError(f"the source {self.shown_name} changed while it was read: nothing of it was used; run it again when it is complete")
 
     def deleted_since(self, version: str) -> DataFrame | None:
         """The ids (column `video_id`) that a Delta source with a change feed deleted after its `version`; null where none tells."""
@@ -89,12 +95,15 @@ def read_catalogue(spark: SparkSession, settings: Settings) -> Catalogue:
         kind = "demo"
     else:
         name = given.path if given.format == "table" else settings.resolve(given.path)
-        kind = given.format if given.format != "auto" else _kind(spark, name)
+        kind = given.format
         try:
+            kind = kind if kind != "auto" else _kind(spark, name)
             version = _version(spark, name, kind)
             raw = _load(spark, name, kind, version)
         except (PySparkException, Py4JJavaError) as error:
-            raise SourceError(f"{settings.file}: source.path: cannot read {name} as {kind}: {str(error).splitlines()[0]}") from error
+            raise SourceError(
+                f"{settings.file}: source.path: cannot read {name} as {'Delta or Parquet' if kind == 'auto' else kind}: {str(error).splitlines()[0]}"
+            ) from error
     return Catalogue(_canonical(raw, settings), name, version, kind, given.columns.video_id)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaMergeBuilder, DeltaTable
+from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -100,13 +102,28 @@ class Lake:
 
     def optimize(self, table: Table) -> bool:
         """Joins small files, in the order of the table's clustering, where there are many; gives whether it did."""
-        if sum(1 for _ in Path(self.path(table)).rglob("*.parquet")) <= _MANY_FILES:  # those of older versions included: cheap, and never too few
+        if self._num_files(table) <= _MANY_FILES:  # cheap, and never too few
             return False
         detail = DeltaTable.forPath(self.spark, self.path(table)).detail().select("numFiles", "sizeInBytes").first()
         crowded = detail["numFiles"] > _MANY_FILES + 2 * detail["sizeInBytes"] // _FILE_BYTES
         if crowded:
             DeltaTable.forPath(self.spark, self.path(table)).optimize().executeCompaction()
         return bool(crowded)
+
+    def delete_where(self, table: Table, condition: Expression) -> None:
+        """Deletes the rows of `condition`."""
+        _retried(lambda: DeltaTable.forPath(self.spark, self.path(table)).delete(condition))
+
+    def vacuum(self, table: Table, hours: int) -> int:
+        """Removes data files that no version of the last `hours` needs, and gives how many; the table gets no new version."""
+        before = self._num_files(table)
+        conf = {"spark.databricks.delta.vacuum.logging.enabled": "false", "spark.databricks.delta.retentionDurationCheck.enabled": "false"}
+        with _set(self.spark, conf):  # the check would refuse what the settings ask for
+            DeltaTable.forPath(self.spark, self.path(table)).vacuum(hours)
+        return before - self._num_files(table)
+
+    def _num_files(self, table: Table) -> int:
+        return sum(1 for _ in Path(self.path(table)).rglob("*.parquet"))  # those of older versions included
 
     def _evolve(self, table: Table) -> None:
         """Adds columns and constraints that came into the contract after the table was made."""
@@ -136,14 +153,20 @@ class Lake:
 
     def _merge(self, table: Table, rows: DataFrame, commit_id: str, clauses: Callable[[DeltaMergeBuilder], DeltaMergeBuilder]) -> None:
         same_key = " AND ".join(f"old.{key} = new.{key}" for key in table.keys if key in rows.columns)
-        conf = self.spark.conf  # a merge takes its id from the session; there is one writer in it
-        conf.set("spark.databricks.delta.write.txnAppId", f"{table.name}/{commit_id}")
-        conf.set("spark.databricks.delta.write.txnVersion", "1")
-        try:
+        with _set(self.spark, {"spark.databricks.delta.write.txnAppId": f"{table.name}/{commit_id}", "spark.databricks.delta.write.txnVersion": "1"}):
             _retried(lambda: clauses(DeltaTable.forPath(self.spark, self.path(table)).alias("old").merge(rows.alias("new"), same_key)).execute())
-        finally:
-            conf.unset("spark.databricks.delta.write.txnAppId")
-            conf.unset("spark.databricks.delta.write.txnVersion")
+
+
+@contextmanager
+def _set(spark: SparkSession, conf: dict[str, str]) -> Iterator[None]:
+    """While the block runs the session has these settings; a merge takes its commit's id from there, and there is one writer in the session."""
+    for key, value in conf.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key in conf:
+            spark.conf.unset(key)
 
 
 def _quoted(text: str) -> str:

@@ -1,0 +1,20 @@
+"""Keeps the lake in order: deletes old rows and what killed runs left, joins small files, removes files that no reader needs any more.
+
+How long things are kept is said in the settings' [retention]. Run it between backfills, once a week or so; a second run
+changes nothing.
+"""
+
+import sys
+
+from xlclass.job import run_job
+from xlclass.lake.runs import Run
+from xlclass.maintenance import described, maintain
+
+
+def body(run: Run, _: object) -> None:
+    """Tidies, and prints what that was."""
+    print(described(maintain(run)))
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("maintain", __doc__, body))
