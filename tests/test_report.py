@@ -21,7 +21,7 @@ HOSTILE = [
     '"><img src=x onerror=alert(2)>',
     "</script><svg onload=alert(3)>",
     "{{ 7 * 7 }}",
-    "אפס \u202eevil\u202c ‏סרטון",
+    "\u202eright to left, אפס, and no way back",
     "أفضل أهداف 😀 Ελληνικά",
 ]
 VOID = {"meta", "input", "br", "link", "img", "hr"}
@@ -33,7 +33,7 @@ def _top1(rng, language):
     low, high = max(0.0, top1 - 0.1), min(1.0, top1 + 0.1)
     return {
         "language": language, "support": support, "top1": top1, "top1_low": low, "top1_high": high, "majority_baseline": 0.3, "macro_f1": 0.5,
-        "gap_to_training": 0.8 - top1, "selective_50": min(1.0, top1 + 0.15), "selective_80": min(1.0, top1 + 0.05), "selective_100": top1,
+        "gap_to_training": 0.8 - top1, "top1_at_50": min(1.0, top1 + 0.15), "top1_at_80": min(1.0, top1 + 0.05), "top1_at_100": top1,
     }  # fmt: skip
 
 
@@ -240,7 +240,7 @@ def test_page_without_labels_still_shows_confidences(tables):
 
 
 def test_page_of_an_evaluation_without_newer_columns_leaves_them_out(tables):
-    newer = ("selective", "reliability_uncalibrated", "ece_uncalibrated")
+    newer = ("top1_at", "reliability_uncalibrated", "ece_uncalibrated")
     older = {name: [{key: value for key, value in row.items() if not key.startswith(newer)} for row in rows] for name, rows in tables.items()}
     html = page(ABOUT, older)
     assert "evaluate again" in section(html, "coverage")

@@ -174,7 +174,7 @@ def _svg(axes: Axes, label: str) -> Markup:
     text = re.sub(r' xmlns:ns\d="[^"]*"', "", text)
     for colour, name in _VARIABLES.items():
         text = text.replace(colour, f"var(--{name})")
-    return Markup(re.sub(r">\s+<", "><", text))  # noqa: S704  matplotlib's own elements; the label was escaped by ElementTree
+    return Markup(re.sub(r"</?g>|\s+(?=<)|\s+(?=/?>)", "", text))  # noqa: S704  matplotlib's own elements; the label was escaped by ElementTree
 
 
 def _own_ids(root: ElementTree.Element, label: str) -> None:

@@ -12,9 +12,11 @@ from xlclass.quality.elements import About, Card, Column, Grid, Line, Row, Secti
 from xlclass.quality.metrics import MIN_BIN, ratio, wilson
 
 NUM_BINS = 20  # of the confidences' distributions
+MIN_CURVE = 20  # test videos below which a curve would show chance alone
 Tables = Mapping[str, Sequence[Row]]
 _LANGUAGE = Column("language", "language")
 NO_EVALUATION = "This model version has not been evaluated yet: run jobs/evaluate.py."
+_NOT_SAID = "This evaluation does not say it: evaluate again with jobs/evaluate.py."
 NO_TEST = "No labelled test video yet: accuracy needs videos with labels in the test split."
 
 
@@ -43,7 +45,7 @@ def accuracy(about: About, tables: Tables) -> Section:
         "accuracy",
         "Right at first guess",
         "Top-1 is the share of labelled test videos whose top category is among their labels. Labels of other languages than the training languages are used "
-        f"for scoring only. {unscored} further languages have no labelled test video.",
+        f"for scoring only.{f' {unscored} further languages have no labelled test video.' if unscored else ''}",
         "" if rows else NO_TEST if tables.get("language_confidence") else NO_EVALUATION,
         [("dot", "top-1"), ("band", "95 % interval"), ("tick", "always saying the language's most frequent category")],
         grids=[Grid("accuracy-table", "Top-1 per language", columns, about.bodies(lines, heading))] if rows else [],
@@ -147,14 +149,14 @@ def _bins(bins: Sequence[Row] | None) -> str:
 def coverage(about: About, tables: Tables) -> Section:
     """Accuracy when only the surest videos are answered."""
     rows = about.sorted(tables.get("language_accuracy", ()))
-    names = sorted({name for row in rows for name in row if re.fullmatch(r"selective_\d+", name)}, key=_percent)
+    names = sorted({name for row in rows for name in row if re.fullmatch(r"top1_at_\d+", name)}, key=_percent)
     curves = {row["language"]: _curve(row, names) for row in rows}
     training = [row for row in rows if row["language"] in about.training]
     reference = _curve({name: _weighted(training, name) for name in names}, names)
     cards = []
     for row in rows:
         points = curves[row["language"]]
-        if len(points) > 1:
+        if len(points) > 1 and row["support"] >= MIN_CURVE:
             label = f"{row['language']}: " + ", ".join(f"top-1 {y:.3f} on the surest {100 * x:.0f} %" for x, y in points)
             cards.append(Card(row["language"], charts.coverage(points, reference, label), f"{row['support']:,} test videos"))
     columns = (_LANGUAGE, Column("test videos", "count"), *(Column(f"top-1 at {_percent(name)} %", "share") for name in names))
@@ -162,16 +164,17 @@ def coverage(about: About, tables: Tables) -> Section:
     return Section(
         "coverage",
         "Accuracy against coverage",
-        "Top-1 when only the videos with the highest confidence are answered: the surest half, the surest 80 %, all.",
-        "" if cards else NO_TEST if not rows else "This evaluation does not say it: evaluate again with jobs/evaluate.py.",
+        "Top-1 when only the videos with the highest confidence are answered: the surest half, the surest 80 %, all. Languages with fewer than "
+        f"{MIN_CURVE} test videos have no curve.",
+        "" if cards else NO_TEST if not rows else f"No language has {MIN_CURVE} test videos." if lines else _NOT_SAID,
         [("line", "the language"), ("dash", "training languages together")] if cards else [],
         cards,
-        [Grid("coverage-table", "Top-1 of the surest videos", columns, about.bodies(lines), folded=True)] if cards else [],
+        [Grid("coverage-table", "Top-1 of the surest videos", columns, about.bodies(lines), folded=True)] if lines else [],
     )
 
 
 def _percent(name: str) -> int:
-    return int(name.removeprefix("selective_"))
+    return int(name.removeprefix("top1_at_"))
 
 
 def _curve(row: Row, names: Sequence[str]) -> list[tuple[float, float]]:
