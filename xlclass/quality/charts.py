@@ -61,7 +61,7 @@ def interval_strip(top1: float, low: float, high: float, majority: float, label:
         axes.vlines([0, 0.5, 1], 0, 1, colors=RULE, linewidths=0.6)
         axes.hlines(0.5, low, high, colors=SOFT, linewidths=5)
         axes.vlines(majority, 0.15, 0.85, colors=BEFORE, linewidths=1.6)
-        axes.plot([top1], [0.5], "o", color=ACCENT, markersize=6.5)
+        axes.plot([top1], [0.5], "o", color=ACCENT, markersize=5.5)
         return _svg(axes, label)
 
 

@@ -70,22 +70,22 @@ def _num_videos(tables: Tables) -> dict[str, int]:
     return counts
 
 
-def _headline(about: About, tables: Tables) -> list[tuple[str, str, str]]:
-    """The page's first figures: (figure, what it is, a word on it)."""
+def _headline(about: About, tables: Tables) -> list[tuple[str, str, Sequence[str]]]:
+    """The page's first figures: (figure, what it is, words on it)."""
     rows = tables.get("language_accuracy", ())
-    figures = [(f"{sum(about.num_videos.values()):,}", "videos", f"in {len(about.num_videos)} languages")]
+    figures: list[tuple[str, str, Sequence[str]]] = [(f"{sum(about.num_videos.values()):,}", "videos", [f"in {len(about.num_videos)} languages"])]
     for key, name in GROUPS.items():
         group = [row for row in rows if about.group(row["language"]) == key]
         if group:
-            figures.append((*_together(group), name))
+            figures.append(_together(name, group))
     return figures
 
 
-def _together(rows: Sequence[Row]) -> tuple[str, str]:
+def _together(name: str, rows: Sequence[Row]) -> tuple[str, str, Sequence[str]]:
     support = sum(row["support"] for row in rows)
     right = round(sum(row["top1"] * row["support"] for row in rows))
     low, high = wilson(right, support)
-    return f"{right / support:.3f}", f"top-1 ({low:.2f} – {high:.2f}, {support:,} test videos)"
+    return f"{right / support:.3f}", f"top-1, {name}", [f"{low:.3f}\u00a0–\u00a0{high:.3f} (95\u00a0%)", f"{support:,} test videos in {len(rows)} languages"]
 
 
 def _matrices(there: Sequence[Section]) -> dict[str, Sequence[tuple[int, int, int]]]:

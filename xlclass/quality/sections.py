@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xlclass.quality import charts
-from xlclass.quality.elements import About, Card, Column, Grid, Line, Row, Section, by_language
+from xlclass.quality.elements import MOST_CARDS, About, Card, Column, Grid, Line, Row, Section, by_language
 from xlclass.quality.metrics import MIN_BIN, ratio, wilson
 
 NUM_BINS = 20  # of the confidences' distributions
@@ -45,7 +45,7 @@ def accuracy(about: About, tables: Tables) -> Section:
         "accuracy",
         "Right at first guess",
         "Top-1 is the share of labelled test videos whose top category is among their labels. Labels of other languages than the training languages are used "
-        f"for scoring only.{f' {unscored} further languages have no labelled test video.' if unscored else ''}",
+        f"for scoring only.{f' Languages without a labelled test video: {unscored}.' if unscored else ''}",
         "" if rows else NO_TEST if tables.get("language_confidence") else NO_EVALUATION,
         [("dot", "top-1"), ("band", "95 % interval"), ("tick", "always saying the language's most frequent category")],
         grids=[Grid("accuracy-table", "Top-1 per language", columns, about.bodies(lines, heading))] if rows else [],
@@ -75,8 +75,7 @@ def confidence(about: About, tables: Tables) -> Section:
     for row in tables.get("confidences", ()):
         counts[row["language"]][min(row["bin"], NUM_BINS - 1)] += row["num_videos"]
     shares = {language: [n / sum(bins) for n in bins] for language, bins in counts.items()}
-    large = [max(shares[language]) for language, bins in counts.items() if sum(bins) >= MIN_BIN]
-    highest = max(large or [max(values) for values in shares.values()], default=1.0)
+    highest = max((max(shares[language]) for language in sorted(counts, key=about.order)[:MOST_CARDS]), default=1.0)  # of those that are seen at once
     told = by_language(tables.get("language_confidence", ()))
     cards = []
     for language in sorted(counts, key=about.order):
@@ -87,7 +86,7 @@ def confidence(about: About, tables: Tables) -> Section:
     return Section(
         "confidence",
         "How sure it is",
-        "Distribution of the top category's confidence over all videos, labelled or not. All charts have one scale of height.",
+        "Distribution of the top category's confidence over all videos, labelled or not. All charts have one scale of height; a higher bar is cut.",
         "" if cards else "This model version has categorised no video yet: run jobs/backfill.py.",
         [("block", "share of the language's videos"), ("line", "mean")],
         cards,

@@ -75,12 +75,11 @@
     chosen.value = language;
     const rows = all("#matrix tbody tr"), sums = rows.map(() => 0);
     for (const [row, , videos] of matrices[language]) sums[row] += videos;
-    for (const cell of all("#matrix td")) { cell.textContent = ""; cell.className = "heat"; cell.style.removeProperty("--v"); }
+    for (const cell of all("#matrix td")) { cell.textContent = ""; cell.style.removeProperty("--v"); }
     for (const [row, column, videos] of matrices[language]) {
       const cell = rows[row].cells[column + 1], share = videos / sums[row];
       cell.textContent = videos.toLocaleString("en");
       cell.style.setProperty("--v", share.toFixed(3));
-      cell.classList.toggle("strong", share > 0.6);
     }
     one("matrix-total").textContent = `${sums.reduce((a, b) => a + b, 0).toLocaleString("en")} labels`;
   };
