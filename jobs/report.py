@@ -20,7 +20,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def body(run: Run, given: Namespace) -> None:
     """Reads the newest evaluation of the champion and what stands around it; writes the page."""
-    champion = Registry(run.lake).champion()
+    champion = Registry(run.lake.root).champion()
     file = report_file(run.lake, given.out)
     write_page(report_page(run, champion, resolve_encoder(run.settings)), file)
     print(f"report: {file}")

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xlclass.quality import charts
+from xlclass.quality.calibration_error import MIN_BIN
 from xlclass.quality.elements import MOST_CARDS, About, Card, Column, Grid, Line, Row, Section, by_language
-from xlclass.quality.metrics import MIN_BIN, ratio, wilson
+from xlclass.quality.metrics import ratio, wilson
 
 NUM_BINS = 20  # of the confidences' distributions
 MIN_CURVE = 20  # test videos below which a curve would show chance alone
