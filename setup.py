@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",  # what pyarrow 26, numpy 2.4 and keras 3.15 need
     packages=find_packages(include=["xlclass", "xlclass.*"]),
-    package_data={"xlclass.catalog": ["demo/*.jsonl"], "xlclass.cookbook": ["*.sql"]},
+    package_data={"xlclass.catalog": ["demo/*.jsonl"], "xlclass.cookbook": ["*.sql"], "xlclass.quality": ["page/*"]},
     install_requires=[
         "pyspark==4.2.0",
         "delta-spark==4.4.0",  # the newest whose jar for Spark 4.2 is on Maven Central
@@ -33,6 +33,8 @@ setup(
         "deltalake>=1.6",  # reads the tables where no Spark runs
         "wordfreq==3.1.1",  # splits unbroken hashtags; word frequencies of forty languages, data inside; Apache-2.0
         "emoji==2.16.0",  # names of emoji; BSD
+        "matplotlib==3.11.2",  # the report's charts as SVG, without JavaScript; its own licence, PSF-like
+        "jinja2==3.1.6",  # the report's template, every value escaped; BSD
         "eldc==0.4.0",  # language detection, its model inside; Apache-2.0; 91 % alone on titles and tags, 5 microseconds a text
     ],
     extras_require={
@@ -43,6 +45,7 @@ setup(
             "scikit-learn>=1.9",  # the oracle of the metrics
             "cleanlab==2.9.0",  # the oracle of the doubtful labels; Apache-2.0; not shipped: its wheel has a file under an AGPL notice
             "duckdb==2.0.1",  # runs the cookbook's queries beside Spark; MIT; the newest release, pinned because its SQL still moves
+            "playwright==1.65.2",  # drives Debian's Chromium in the report's tests, its own browsers not needed; Apache-2.0; selenium wants newer certificates
             "ruff",
             "mypy",
         ],

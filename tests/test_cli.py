@@ -16,7 +16,7 @@ from xlclass.lake.registry import Registry
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
 COMMANDS = [["-m", "xlclass.cli", *words, "--help"] for words in ([], *([name] for name in cli.COMMANDS), *(["models", name] for name in models._ACTIONS))]
 SLOW = ["pyspark", "tensorflow", "keras", "pandas", "pyarrow", "deltalake", "numpy", "xlclass.encoders", "xlclass.lake"]
-JOBS = [[f"jobs/{name}.py", "--help"] for name in ("pipeline", "backfill", "train", "evaluate", "maintain", "doctor")]
+JOBS = [[f"jobs/{name}.py", "--help"] for name in ("pipeline", "backfill", "train", "evaluate", "report", "maintain", "doctor")]
 
 
 def test_every_help_is_as_it_was():

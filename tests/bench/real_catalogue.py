@@ -34,7 +34,7 @@ BARS = {"minutes": 25.0, "rows_unaccounted": 0, "top1_en_fr": 0.55, "top1_others
 
 
 def main() -> int:
-    """Runs the job, scores it, writes build/bench/real_catalogue.json and prints the verdict."""
+    """Runs the job, scores it, writes build/bench/real_catalogue.json and .html, and prints the verdict."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--catalogue", type=Path, default=ROOT.parent / "shared" / "data" / "youtube" / "catalog.parquet")
     parser.add_argument("--quick", action="store_true", help="4,000 rows, the accuracy bars not judged")
@@ -51,6 +51,7 @@ def main() -> int:
         minutes = _run(file, Path(folder))
         lake = Path(folder) / "lake"
         videos, rejected, predictions = (deltalake.DeltaTable(str(lake / name)).to_pandas() for name in ("videos", "rejected_videos", "predictions"))
+        _report(Path(folder))
         manifest = json.loads(next(lake.glob("model_versions/*/manifest.json")).read_text())
     scores = _scores(catalogue, videos, predictions, manifest)
     figures = {
@@ -72,6 +73,14 @@ def _run(catalogue: Path, folder: Path) -> float:
     start = time.monotonic()
     subprocess.run(["spark-submit", str(ROOT / "jobs" / "pipeline.py"), "--conf", str(folder / "settings.toml"), "--lake", str(folder / "lake")], check=True)
     return (time.monotonic() - start) / 60
+
+
+def _report(folder: Path) -> None:
+    """Writes build/bench/real_catalogue.html, the page of the lake."""
+    page = ROOT / "build" / "bench" / "real_catalogue.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    job = ["spark-submit", str(ROOT / "jobs" / "report.py"), "--conf", str(folder / "settings.toml"), "--lake", str(folder / "lake"), "--out", str(page)]
+    subprocess.run(job, check=True)
 
 
 def _scores(catalogue: pd.DataFrame, videos: pd.DataFrame, predictions: pd.DataFrame, manifest: dict) -> pd.DataFrame:

@@ -189,6 +189,29 @@ def test_runs_and_doctor_look_at_the_lake(demo_lake):
     assert re.search(r"cosine to the driver's vector (1\.0000|0\.9999)", found["encoding"]["text"])
 
 
+def test_report_of_the_demo_is_one_page_beside_the_tables(demo_lake):
+    lake, _ = demo_lake
+    done = submit("report", "--conf", str(ROOT / "conf" / "local.toml"), "--lake", str(lake), cwd=lake.parent)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert f"report: {lake / 'report.html'}" in done.stdout
+    html = (lake / "report.html").read_text(encoding="utf-8")
+    accuracy = deltalake.DeltaTable(str(lake / "language_accuracy")).to_pandas()
+    newest = accuracy[accuracy.evaluation_id == accuracy.sort_values("evaluated_at").evaluation_id.iloc[-1]]
+    for language, top1 in zip(newest.language, newest.top1, strict=True):
+        assert f'aria-label="{language}: top-1 {top1:.3f}' in html
+    elsewhere = submit("report", "--conf", str(ROOT / "conf" / "local.toml"), "--lake", str(lake), "--out", "none/page.html", cwd=lake.parent)
+    assert elsewhere.returncode == 2
+    assert f"there is no folder {lake.parent / 'none'}" in elsewhere.stdout
+
+
+def test_report_of_a_lake_without_a_champion_ends_with_one_sentence(tmp_path):
+    done = submit("report", "--conf", str(ROOT / "conf" / "local.toml"), "--lake", "empty", cwd=tmp_path)
+    said = [line for line in done.stdout.splitlines() if "jobs/report.py:" in line]
+    assert done.returncode == 2, done.stdout[-2000:]
+    assert len(said) == 1
+    assert "has no champion" in said[0]
+
+
 GOOD = SETTINGS.format(encoder="embedded", taxonomy=ROOT / "conf" / "taxonomy.toml")
 
 
