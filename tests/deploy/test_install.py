@@ -23,7 +23,7 @@ def dockerfile(word: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """The root after the script, removed in the end: 3 GB."""
+    """The root after the script, removed in the end: 4 GB."""
     folder = tmp_path_factory.mktemp("debian") / "root"
     release = RELEASES[re.fullmatch(r"debian:(\d+)\.\d+-slim", dockerfile("FROM")[0]).group(1)]
     try:
