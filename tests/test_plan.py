@@ -59,10 +59,20 @@ def test_require_room_names_what_fits():
 def test_available_memory_reads_the_kernels_word(tmp_path):
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal:       24000000 kB\nMemFree:          100 kB\nMemAvailable:   1048576 kB\n")
-    assert available_memory(meminfo) == GIB
+    assert available_memory(meminfo, tmp_path) == GIB
     meminfo.write_text("MemTotal:       24000000 kB\n")
-    assert available_memory(meminfo) is None
-    assert available_memory(tmp_path / "none") is None
+    assert available_memory(meminfo, tmp_path) is None
+    assert available_memory(tmp_path / "none", tmp_path) is None
+
+
+def test_available_memory_of_a_container_is_what_its_limit_leaves(tmp_path):
+    """4 GiB allowed, 3 GiB used, of which 1 GiB are cached files: 2 GiB are left, though the machine has 8."""
+    (tmp_path / "meminfo").write_text("MemAvailable:   8388608 kB\n")
+    for name, text in {"memory.max": f"{4 * GIB}\n", "memory.current": f"{3 * GIB}\n", "memory.stat": f"anon 7\ninactive_file {GIB}\n"}.items():
+        (tmp_path / name).write_text(text)
+    assert available_memory(tmp_path / "meminfo", tmp_path) == 2 * GIB
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory(tmp_path / "meminfo", tmp_path) == 8 * GIB
 
 
 @pytest.mark.parametrize(("text", "mib"), [("64g", 65_536), ("512m", 512), ("1T", 1_048_576), (" 2048k ", 2), ("1.5gb", 1_536), ("3GiB", 3_072)])

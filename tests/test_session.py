@@ -28,3 +28,9 @@ def test_open_session_refuses_a_jar_of_another_spark(spark, monkeypatch):
     monkeypatch.setattr("pyspark.__version__", "9.9.0")
     with pytest.raises(MachineError, match=r"was made for Spark 4\.2, this is Spark 9\.9\.0"):
         session.open_session("again")
+
+
+def test_open_session_refuses_spark_connect(spark, monkeypatch):
+    monkeypatch.setenv("SPARK_REMOTE", "sc://somewhere:15002")
+    with pytest.raises(MachineError, match=r"this is Spark Connect \(sc://somewhere:15002\), which xlclass cannot run on: submit the job to a master"):
+        session.open_session("again")

@@ -145,13 +145,28 @@ def require_room(cores: int, memory_bytes: int | None, heap_bytes: int, worker: 
     )
 
 
-def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """Bytes that programs can still take on this machine; None where the system does not say."""
+def available_memory(meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes that programs can still take on this machine, or in this container if that is less; None where the system does not say."""
+    known = [room for room in (_free(meminfo), _left(group)) if room is not None]
+    return min(known, default=None)
+
+
+def _free(meminfo: Path) -> int | None:
     try:
         found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text(encoding="ascii"), re.MULTILINE)
     except OSError:
         return None
     return 1024 * int(found.group(1)) if found else None
+
+
+def _left(group: Path) -> int | None:
+    """What a control group (version 2) leaves of its limit, cached files not counted; a container sees its own there."""
+    try:
+        limit, used, detail = ((group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current", "memory.stat"))
+    except OSError:
+        return None
+    cached = re.search(r"^inactive_file (\d+)$", detail, re.MULTILINE)
+    return int(limit) - int(used) + (int(cached.group(1)) if cached else 0) if limit.strip() != "max" else None
 
 
 def _heap(cores: int) -> int:

@@ -37,11 +37,13 @@ def open_session(name: str) -> SparkSession:
     """The session that `spark-submit` prepared, or a local one, checked.
 
     Raises:
-        MachineError: Java, Delta's jar or the workers' Python is missing or does not fit.
+        MachineError: Java, Delta's jar or the workers' Python is missing or does not fit, or this is Spark Connect.
     """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else local workers take the first python3 of the PATH
+    _refuse_connect(os.environ.get("SPARK_REMOTE"))
     SparkContext._ensure_initialized()
     found = SparkConf()
+    _refuse_connect(found.get("spark.remote"), found.get("spark.api.mode"))
     local = (found.get("spark.master") or "local").startswith("local")
     builder = SparkSession.builder.appName(f"xlclass {name}")
     for key, value in _ALWAYS.items():
@@ -55,6 +57,15 @@ def open_session(name: str) -> SparkSession:
     _check_delta(spark)
     _check_workers(spark)
     return spark
+
+
+def _refuse_connect(remote: str | None, mode: str | None = None) -> None:
+    """Its sessions have no JVM and no context, on which checks, monitor and the number of partitions stand."""
+    if remote or mode == "connect":
+        raise MachineError(
+            f"this is Spark Connect ({remote or 'spark.api.mode = connect'}), which xlclass cannot run on: "
+            "submit the job to a master (spark-submit --master), without --remote and SPARK_REMOTE"
+        )
 
 
 def _check_java(spark: SparkSession) -> None:

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Makes a fresh Debian 12 fit to run xlclass, all that the image holds: Java, a virtual environment with the packages of
+# constraints.txt, Delta's jars, the encoder of the settings, jobs and settings, and a user without rights.
+#   install.sh [SETTINGS]     as root, from a checkout that it may write to; conf/local.toml unless given
+# Package indexes, proxies and certificates are the machine's own: pip's and apt's configuration, /usr/local/share/ca-certificates.
+set -eu
+
+source=$(cd "$(dirname "$0")/../.." && pwd)
+settings=${1:-$source/conf/local.toml}
+place=/opt/xlclass
+user=xlclass
+home=/var/lib/$user  # where the systemd unit may write too
+
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+apt-get install -y -q --no-install-recommends ca-certificates openjdk-17-jre-headless python3 python3-venv tini
+rm -rf /var/lib/apt/lists/*
+
+groupadd --gid 10001 "$user"
+useradd --uid 10001 --gid 10001 --create-home --home-dir "$home" --shell /usr/sbin/nologin "$user"
+
+python3 -m venv "$place/.venv"
+"$place/.venv/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check --constraint "$source/constraints.txt" "$source[muse]"
+
+cp -R "$source/jobs" "$source/conf" "$place/"
+install -m 755 "$source/conf/deploy/entrypoint.sh" "$place/entrypoint.sh"
+
+# The encoder lies in the user's cache, where every settings file with the default encoder.cache finds it, and belongs to root.
+HOME=$home "$place/.venv/bin/xlclass" setup --conf "$settings"
+mkdir -p /lake
+chown "$user:$user" /lake

@@ -1,0 +1,41 @@
+"""conf/deploy/systemd: what systemd itself says of the units."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+FOLDER = ROOT / "conf" / "deploy" / "systemd"
+pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze (Debian: apt-get install systemd)")
+
+
+@pytest.fixture
+def units(tmp_path):
+    """The units as files, the programs of /opt/xlclass being this environment's."""
+    for file in FOLDER.iterdir():
+        text = file.read_text(encoding="utf-8").replace("/opt/xlclass/.venv/bin", str(Path(sys.executable).parent))
+        (tmp_path / file.name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def analyze(*words: str, cwd: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(["systemd-analyze", *words], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_units_are_what_systemd_takes(units):
+    done = analyze("verify", "--man=no", "./xlclass-backfill.service", "./xlclass-backfill.timer", "./xlclass-alert@x.service", cwd=units)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_service_gives_up_nearly_all_rights(units):
+    done = analyze("security", "--offline=true", "--threshold=25", "--json=short", "./xlclass-backfill.service", cwd=units)
+    assert done.returncode == 0, [row["description"] for row in json.loads(done.stdout) if row["exposure"]]
+
+
+def test_service_tries_neither_a_users_mistake_nor_an_alert_again(units):
+    said = (units / "xlclass-backfill.service").read_text(encoding="utf-8").splitlines()
+    assert {"Type=oneshot", "User=xlclass", "RestartPreventExitStatus=2 3", "SuccessExitStatus=143", "OnFailure=xlclass-alert@%n.service"} <= set(said)
