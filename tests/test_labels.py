@@ -55,13 +55,18 @@ def test_doubts_names_the_worst_of_several_labels_and_what_contradicts_it():
     found = doubts(confidences, labels, np.full((3, 3), 0.6))
     assert found.label.tolist() == [1, 1, 1]
     assert found.label_confidence.tolist() == [0.1, 0.8, 0.1]
-    assert found.says.tolist() == [0, 0, 2]  # a confidence equal to its threshold passes
+    assert found.says.tolist() == [0, -1, 2]  # a confidence equal to its threshold passes
 
 
 def test_doubts_leaves_a_label_alone_that_nothing_confident_contradicts():
     confidences = np.array([[0.01, 0.5, 0.5], [0.7, 0.65, 0.1]])
     found = doubts(confidences, one_hot([0, 0]), np.full((2, 3), 0.6))
     assert found.says.tolist() == [-1, -1]  # unsure of everything; surer of the label than of the rest
+
+
+def test_doubts_leaves_labels_alone_that_are_confident_beside_another():
+    found = doubts(np.array([[0.98, 0.7, 0.1], [0.98, 0.7, 0.1]]), np.array([[1, 1, 0], [0, 1, 0]], bool), np.full((2, 3), 0.6))
+    assert found.says.tolist() == [-1, -1]
 
 
 def test_doubts_gives_ties_to_the_lower_category():
@@ -83,7 +88,8 @@ def test_doubts_agrees_with_cleanlab():
     np.testing.assert_allclose(found.label_confidence, quality[np.arange(600), given], atol=1e-12)
     _, off_diagonal = compute_confident_joint(given, confidences, thresholds=thresholds, calibrate=False, return_indices_of_off_diagonals=True)
     others = np.where(one_hot(given) | (confidences < thresholds), 0, confidences).max(axis=1)
-    expected = set(off_diagonal) & set(np.flatnonzero(others > found.label_confidence))  # ours must be surer of the other category, too
+    stricter = (others > found.label_confidence) & (found.label_confidence < thresholds[given])  # surer of the other category, and not of the label
+    expected = set(off_diagonal) & set(np.flatnonzero(stricter))
     assert set(np.flatnonzero(found.says >= 0)) == expected
     assert len(expected) > 20
 

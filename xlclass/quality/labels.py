@@ -2,12 +2,13 @@
 
 **Mislabelled.** Confident learning (Northcutt, Jiang, Chuang 2021, "Confident learning: estimating uncertainty in dataset
 labels", JAIR 70:1373) on confidences that are out of sample. What is compared: the lowest confidence among a video's labels,
-with the confidences of all other categories. A label is doubted where another category's confidence reaches what is usual for
-videos labelled so (section 3.1, eq. 2: the mean confidence in j over the videos labelled j; here per language and per judge,
-shrunk to the judge's other languages where labels are few) and is above the label's own: off the diagonal of the paper's
-confident joint. Doubted labels are ranked by self-confidence (section 4.1), the label's own confidence, lowest first (on the real
-catalogue better than margins, cleanlab's moving average over all categories, or confidences less thresholds). One wrong label
-among several is found; one that is missing beside right ones is not looked for: a person need not have named all.
+with the confidences of all other categories. What is usual for category j is the mean confidence in j over the videos labelled
+j (section 3.1, eq. 2; here per language and judge, shrunk to the judge's other languages where labels are few). A label is
+doubted where its confidence is below its usual one, and another category's is above the label's and reaches its own usual one:
+off the diagonal of the paper's confident joint, less the cases where the label, too, is confident, as one of several labels may
+be. Doubted labels are ranked by self-confidence (section 4.1), the label's own confidence, lowest first (on the real catalogue
+better than margins, cleanlab's moving average over all categories, or confidences less thresholds). One wrong label among
+several is found; one that is missing beside right ones is not looked for: a person need not have named all.
 
 **Worth labelling.** Unlabelled videos by how unsure the model is (least confident: Lewis and Gale 1994; 1 minus the top
 confidence) times how typical the video is of its language's unlabelled ones (information density: Settles and Craven 2008,
@@ -66,7 +67,8 @@ def doubts(confidences: np.ndarray, labels: np.ndarray, thresholds: np.ndarray) 
     rows = np.arange(len(confidences))
     label = np.where(labels, confidences, np.inf).argmin(axis=1)
     own = confidences[rows, label]
-    against = np.where((confidences >= thresholds) & (confidences > own[:, None]), confidences, -np.inf)  # never the label itself
+    doubtful = (own < thresholds[rows, label])[:, None] & (confidences > own[:, None])  # never the label itself
+    against = np.where(doubtful & (confidences >= thresholds), confidences, -np.inf)
     says, most = against.argmax(axis=1), against.max(axis=1, initial=-np.inf)
     return Doubts(label, own, np.where(np.isfinite(most), says, -1), np.where(np.isfinite(most), most, np.nan))
 
