@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from xlclass.catalog.language import base_language  # noqa: E402  the bench runs from a checkout
-from xlclass.classifier import champion  # noqa: E402
 from xlclass.config import Settings, load_settings  # noqa: E402
+from xlclass.lake.registry import Registry  # noqa: E402
 from xlclass.model.calibration import log_losses  # noqa: E402
 from xlclass.model.examples import Examples  # noqa: E402
 from xlclass.model.fitting import Sides, fit  # noqa: E402
@@ -61,7 +61,7 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory() as folder:
         lake = given.lake or _made(Path(folder) / "lake")
-        bundle = champion(str(lake)).load()
+        bundle = Registry(str(lake)).champion().load()
         videos = _videos(lake, given.catalogue, bundle.manifest)
     vectors = unpack_vectors(videos.vector.tolist(), bundle.manifest["dim"])
     test = (videos.side == "test") & videos.label.ge(0) & ~videos.is_seen
