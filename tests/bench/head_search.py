@@ -3,15 +3,15 @@
 The videos of the training and validation channels, cut into three folds by channel. A head trained on English, on channels outside
 a fold, is scored on the fold's French videos; one trained on French, on its English ones. A setting's figure is the mean of both
 over folds and seeds, its error that of the paired differences to the default. All settings run on one fold with one seed; the best
-KEPT and the default on all folds with SEEDS. The weighting of languages cannot be judged with one training language: its figure
-is `both`, a head trained on both and scored on the fold in each.
+KEPT, the default and the baselines (one seed: chance has no part in them) on all folds with SEEDS. Weights of languages cannot be
+judged with one training language: `both` is trained on both and scored on the fold in each, with and without.
 
-At the end, once, heads of the default, of the best setting and of the two baselines are trained as the job trains them and scored on test
-channels of ar de es it ja ko nl pl pt ru th tr zh (the catalogue's `reference_language`, which no step before has seen): the mean
-over languages of top-1, and of top-1 on the half of each language's videos with the highest confidence.
+At the end, once, heads of the default, of the best setting and of the two baselines are trained as the job trains them and scored on
+test channels of ar de es it ja ko nl pl pt ru th tr zh (the catalogue's `reference_language`, which no step before has seen): the mean
+over languages of top-1, and of top-1 on the half of each language's videos with the highest logit.
 
-Bars: the default of [training] has a mean top-1 >= 0.65, and >= 0.82 on the half; no setting beats the default in the search by more than two standard
-errors. `--quick` searches three settings on one fold with one seed, trains one seed at the end, and judges top-1 alone.
+Bars: the default of [training] has a mean top-1 >= 0.65, and >= 0.82 on the half; no setting beats the default in the search by more
+than two standard errors. `--quick` searches two settings on one fold, trains one seed at the end, and judges top-1 alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from xlclass.catalog.language import base_language  # noqa: E402  the bench runs
 from xlclass.catalog.taxonomy import load_taxonomy  # noqa: E402
 from xlclass.config import SplitSettings, TaxonomySettings, TrainingSettings  # noqa: E402
 from xlclass.model.examples import Examples  # noqa: E402
-from xlclass.model.head import confidences, train_head  # noqa: E402
+from xlclass.model.head import logits, train_head  # noqa: E402
 from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split  # noqa: E402
 from xlclass.schemas import unpack_vectors  # noqa: E402
 
@@ -51,11 +51,12 @@ SEARCHED: dict[str, dict] = {
     "hidden 128": {"hidden": (128,)},
     "dropout 0.3": {"dropout": 0.3},
     "dropout 0.7": {"dropout": 0.7},
+    "learning rate 0.003": {"learning_rate": 3e-3},
     "learning rate 0.0003": {"learning_rate": 3e-4},
+    "learning rate 0.0001": {"learning_rate": 1e-4},
     "batch 256": {"batch_size": 256},
     "patience 12": {"patience": 12},
     "balanced": {"class_weights": "balanced"},
-    "equal languages": {"language_weights": "equal"},
     "mixup 0.2": {"mixup": 0.2},
     "mixup 1": {"mixup": 1.0},
     "smoothing 0.05": {"label_smoothing": 0.05},
@@ -65,11 +66,14 @@ SEARCHED: dict[str, dict] = {
     "averaging 0.99": {"averaging": 0.99},
     "averaging 0.998": {"averaging": 0.998},
 }
+WEIGHTED = {"default": {}, "equal languages": {"language_weights": "equal"}}
 BASELINES: dict[str, dict] = {"logistic": {"head": "logistic"}, "neighbours": {"head": "neighbours"}}
-QUICK = ("default", "mixup 1", "decay 0.1")
+QUICK = ("default", "learning rate 0.0003")
 SEEDS = (7, 8, 9)
 FOLDS = (0, 1, 2)
-KEPT = 4
+KEPT = 3
+LEFT_OUT = {"fr": (["en"], ["fr"]), "en": (["fr"], ["en"])}  # what is taught, what is scored
+BOTH = {"both": (["en", "fr"], ["en", "fr"])}
 DIM = 512
 
 
@@ -117,51 +121,51 @@ class Search:
     def scores(self, head: object, scored: pd.Series) -> tuple[float, float]:
         """Top-1 on the scored rows that have a category, and on the half of them with the highest confidence."""
         scored = scored & (self.rows.label >= 0)
-        said = confidences(head, self.vectors[scored.to_numpy()])
+        said = logits(head, self.vectors[scored.to_numpy()])
         right = said.argmax(axis=1) == self.rows.label[scored]
         surest = np.argsort(-said.max(axis=1), kind="stable")[: -(-len(said) // 2)]
         return float(right.mean()), float(right.to_numpy()[surest].mean())
 
-    def cell(self, changes: dict, fold: int, seed: int) -> dict[str, float]:
-        """One fold, one seed: left out French, left out English, both taught; top-1 and that of the surest half."""
+    def cell(self, changes: dict, fold: int, seed: int, ways: dict) -> dict[str, float]:
+        """One fold, one seed: for each way of teaching and scoring top-1, and that of the surest half."""
         rows, found = self.rows, {}
         known = rows.side.isin([TRAIN, VALIDATION])
-        for name, taught, scored in (("fr", ["en"], ["fr"]), ("en", ["fr"], ["en"]), ("both", ["en", "fr"], ["en", "fr"])):
+        for name, (taught, scored) in ways.items():
             head = self.head(changes, seed, known & rows.language.isin(taught) & (rows.fold != fold))
             each = [self.scores(head, known & (rows.language == language) & (rows.fold == fold)) for language in scored]
             found |= {name: float(np.mean([top1 for top1, _ in each])), f"{name}_half": float(np.mean([half for _, half in each]))}
         return found
 
 
-def search(rows: Search, settings: dict[str, dict], folds: Iterable[int], seeds: Iterable[int]) -> pd.DataFrame:
+def search(rows: Search, settings: dict[str, dict], folds: Iterable[int], seeds: Iterable[int], ways: dict = LEFT_OUT) -> pd.DataFrame:
     """One line per setting, fold and seed, with what `Search.cell` found."""
     lines = []
     for name, changes in settings.items():
-        for fold in folds:
-            lines += [{"setting": name, "fold": fold, "seed": seed, **rows.cell(changes, fold, seed)} for seed in seeds]
-        print(f"{name:<24} " + "  ".join(f"{key} {value:.4f}" for key, value in _means(lines, name).items()), flush=True)
+        own = [{"setting": name, "fold": fold, "seed": seed, **rows.cell(changes, fold, seed, ways)} for fold in folds for seed in seeds]
+        print(f"{name:<24} " + pd.DataFrame(own).drop(columns=["setting", "fold", "seed"]).mean().round(4).to_json(), flush=True)
+        lines += own
     return pd.DataFrame(lines)
 
 
-def _means(lines: list[dict], name: str) -> dict[str, float]:
-    own = [line for line in lines if line["setting"] == name]
-    return {key: float(np.mean([line[key] for line in own])) for key in own[0] if key not in ("setting", "fold", "seed")}
+def compared(lines: pd.DataFrame, ways: Iterable[str] = tuple(LEFT_OUT)) -> pd.DataFrame:
+    """Per setting: mean top-1 over the ways, that of the surest half, the gain over the default and its standard error, best first.
 
-
-def compared(lines: pd.DataFrame) -> pd.DataFrame:
-    """Per setting: mean top-1 without the scored language's labels, the gain over the default and its standard error, best first.
-
-    The gains of one fold's seeds are averaged first, as they share the fold's videos; the error is that over folds, of French and
-    English apart.
+    The gains of one fold's seeds are averaged first, as they share the fold's videos; the error is that over folds, of each way apart.
     """
-    lines = lines.assign(zero_shot=(lines.fr + lines.en) / 2, zero_shot_half=(lines.fr_half + lines.en_half) / 2)
-    names = ["zero_shot", "zero_shot_half", "both", "both_half"]
-    table, gains = lines.groupby("setting")[names].mean(), []
-    for language in ("fr", "en"):
-        wide = lines.pivot_table(index="fold", columns="setting", values=language)  # the mean over seeds
+    gains = []
+    for way in ways:
+        wide = lines.pivot_table(index="fold", columns="setting", values=way)  # the mean over seeds
         gains.append(wide.sub(wide["default"], axis=0))
-    table = table.assign(gain=sum(gain.mean() for gain in gains) / 2, error=np.sqrt(sum(gain.sem() ** 2 for gain in gains)) / 2)
-    return table.sort_values("zero_shot", ascending=False)
+    by_setting = lines.groupby("setting")
+    table = pd.DataFrame(
+        {
+            "top1": by_setting[list(ways)].mean().mean(axis=1),
+            "half": by_setting[[f"{way}_half" for way in ways]].mean().mean(axis=1),
+            "gain": sum(gain.mean() for gain in gains) / len(gains),
+            "error": np.sqrt(sum(gain.sem() ** 2 for gain in gains)) / len(gains),
+        }
+    )
+    return table.sort_values("top1", ascending=False)
 
 
 def on_test_channels(rows: Search, settings: dict[str, dict], seeds: Iterable[int]) -> pd.DataFrame:
@@ -183,7 +187,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--catalogue", type=Path, default=ROOT.parent / "shared" / "data" / "youtube" / "catalog.parquet")
     parser.add_argument("--lake", type=Path, help="a lake that the main job has filled from the catalogue; without it one is made")
-    parser.add_argument("--quick", action="store_true", help="three settings, one fold, one seed; the bar of top-1 only")
+    parser.add_argument("--quick", action="store_true", help="two settings, one fold, one seed; the bar of top-1 only")
     arguments = parser.parse_args()
     if not arguments.catalogue.is_file():
         print(f"head_search: there is no {arguments.catalogue}; give --catalogue")
@@ -192,25 +196,30 @@ def main() -> int:
         if not arguments.lake:
             run_main_job(arguments.catalogue.absolute(), Path(folder))
         rows = Search(*load_rows(arguments.lake or Path(folder) / "lake", arguments.catalogue))
-    return _verdict(*_searched(rows, arguments.quick), arguments.quick)
+    return _verdict(_searched(rows, arguments.quick), arguments.quick)
 
 
-def _searched(rows: Search, quick: bool) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The coarse search, the fine one, and the scores on test channels."""
-    settings = {name: SEARCHED[name] for name in QUICK} if quick else SEARCHED
-    coarse = compared(search(rows, settings, FOLDS[:1], SEEDS[:1]))
-    print(coarse.to_string(float_format="%.4f"), flush=True)
-    kept = dict.fromkeys(["default", *coarse.index[:KEPT]])
-    fine = coarse if quick else compared(search(rows, {name: SEARCHED[name] for name in kept} | BASELINES, FOLDS, SEEDS))
-    print(fine.to_string(float_format="%.4f"), flush=True)
-    best = next(name for name in fine.index if name not in BASELINES)
-    final = {name: SEARCHED[name] for name in dict.fromkeys(["default", best])} | BASELINES
-    return coarse, fine, on_test_channels(rows, final, SEEDS[:1] if quick else SEEDS)
+def _searched(rows: Search, quick: bool) -> dict[str, pd.DataFrame]:
+    """The coarse search, the fine one, the weights of languages, and the scores on test channels."""
+    coarse = compared(search(rows, {name: SEARCHED[name] for name in QUICK} if quick else SEARCHED, FOLDS[:1], SEEDS[:1]))
+    tables = {"coarse": coarse, "fine": coarse}
+    if not quick:
+        kept = {name: SEARCHED[name] for name in dict.fromkeys(["default", *coarse.index[: KEPT + 1]])}
+        tables["fine"] = compared(pd.concat([search(rows, kept, FOLDS, SEEDS), search(rows, BASELINES, FOLDS, SEEDS[:1])]))
+        tables["weighted"] = compared(search(rows, WEIGHTED, FOLDS, SEEDS[:1], BOTH), BOTH)
+    best = next(name for name in tables["fine"].index if name not in BASELINES)
+    final, seeds = {name: SEARCHED[name] for name in dict.fromkeys(["default", best])}, SEEDS[:1] if quick else SEEDS
+    tested = [on_test_channels(rows, final, seeds), on_test_channels(rows, BASELINES, SEEDS[:1])]
+    return tables | {"tested": pd.concat(tested, ignore_index=True)}
 
 
-def _verdict(coarse: pd.DataFrame, fine: pd.DataFrame, tested: pd.DataFrame, quick: bool) -> int:
+def _verdict(tables: dict[str, pd.DataFrame], quick: bool) -> int:
+    fine, tested = tables["fine"], tables["tested"]
+    for name in ("coarse", "fine", "weighted"):
+        if name in tables:
+            print(f"\n{name}\n{tables[name].to_string(float_format='%.4f')}")
     scores = tested.groupby("setting", sort=False)[["top1_others", "half_others"]].agg(["mean", "sem"])
-    print(scores.to_string(float_format="%.4f"))
+    print(f"\ntest channels of {' '.join(OTHERS)}\n{scores.to_string(float_format='%.4f')}\n")
     better = [name for name in fine.index if name not in BASELINES and fine.gain[name] > 2 * fine.error[name]]
     default = tested[tested.setting == "default"]
     figures = {"top1_others": float(default.top1_others.mean()), "half_others": float(default.half_others.mean()), "settings_better": len(better)}
@@ -218,8 +227,8 @@ def _verdict(coarse: pd.DataFrame, fine: pd.DataFrame, tested: pd.DataFrame, qui
     judged = {"top1_others": judged["top1_others"]} if quick else judged
     report = ROOT / "build" / "bench" / "head_search.json"
     report.parent.mkdir(parents=True, exist_ok=True)
-    tables = {name: json.loads(table.reset_index().to_json(orient="records")) for name, table in (("coarse", coarse), ("fine", fine), ("tested", tested))}
-    report.write_text(json.dumps({"figures": figures, "bars": BARS, "judged": judged, "better": better, "settings": SEARCHED, **tables}, indent=1))
+    records = {name: json.loads(table.reset_index().to_json(orient="records")) for name, table in tables.items()}
+    report.write_text(json.dumps({"figures": figures, "bars": BARS, "judged": judged, "better": better, "settings": SEARCHED, **records}, indent=1))
     parts = [
         f"{name} {value:.4g} ({'<=' if name == 'settings_better' else '>='} {BARS[name]}) "
         f"{'not judged' if name not in judged else 'ok' if judged[name] else 'MISSED'}"
