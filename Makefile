@@ -10,7 +10,7 @@ DIST ?= dist
 CONF ?= conf/cluster.toml
 ENVIRONMENT = $(DIST)/environment-$(shell sha256sum constraints.txt | cut -c -16).tar.gz
 
-.PHONY: help setup demo test test-fast test-slow test-faults check format bench dist package environment clean
+.PHONY: help setup demo test test-fast test-slow test-faults test-deploy check format bench dist package environment clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,16 +32,19 @@ demo: $(READY)  ## categorise the embedded catalogue in 24 languages and print h
 
 test: $(READY)  ## all tests but the long ones
 	@python -m xlclass.doctor
-	@pytest -m "not slow and not fault"
+	@pytest -m "not slow and not fault and not deploy"
 
 test-fast: $(READY)  ## the tests that need no Spark: seconds
-	@pytest -m "not slow and not fault and not spark"
+	@pytest -m "not slow and not fault and not deploy and not spark"
 
 test-slow: $(READY)  ## the long tests: a newcomer's path, without the network
 	@pytest -m slow
 
 test-faults: $(READY)  ## a cluster, and what breaks a backfill: processes killed, disks filled; half an hour
 	@pytest -m fault
+
+test-deploy: $(READY)  ## the image's script in a fresh Debian root, and the DAG in a real Airflow; a quarter of an hour
+	@pytest -m deploy
 
 check: $(READY)  ## lint, format and types
 	@ruff check .

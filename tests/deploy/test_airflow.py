@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 from pinned_environment import environment
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.deploy
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def test_settings_of_the_image_are_fine(tmp_path, capsys):
     assert "15 categories" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.deploy
 def test_pipeline_runs_in_the_image_without_root_network_or_a_folder_to_write_to(demo):
     lake, printed = demo
     assert len([line for line in printed.splitlines() if re.search(r" \d\.\d{3} ", line)]) >= 24
@@ -76,7 +76,7 @@ def test_pipeline_runs_in_the_image_without_root_network_or_a_folder_to_write_to
     assert set(predictions.status) <= {"ok", "abstained"}
 
 
-@pytest.mark.slow
+@pytest.mark.deploy
 def test_command_of_the_image_answers_from_the_lake(root, demo):
     lake, _ = demo
     command = ["/opt/xlclass/entrypoint.sh", "xlclass", "classify", "--conf", "/opt/xlclass/conf/local.toml", "--lake", "/lake/demo"]
@@ -85,14 +85,14 @@ def test_command_of_the_image_answers_from_the_lake(root, demo):
     assert "sports" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.deploy
 def test_image_belongs_to_root_and_holds_the_encoder(root):
     assert list(Path(root, "var/lib/xlclass/.cache/xlclass").glob("muse-*/model.sha256"))
     owned = in_root(root, ["find", "/opt", "/usr", "/etc", "/var/lib/xlclass/.cache", "-user", str(USER)])
     assert (owned.returncode, owned.stdout) == (0, "")
 
 
-@pytest.mark.slow
+@pytest.mark.deploy
 def test_executor_of_the_image_starts_sparks_backend(root, tmp_path):
     """As far as there is no driver to answer: the class is there and takes the options."""
     given = {"DRIVER_URL": "spark://nobody@127.0.0.1:1", "EXECUTOR_ID": "1", "EXECUTOR_CORES": "1", "EXECUTOR_MEMORY": "512m", "APPLICATION_ID": "app"}
