@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 PAGE = ROOT / "conf" / "OWN_CATALOGUE.md"
-pytestmark = [pytest.mark.slow, pytest.mark.spark]
+pytestmark = [pytest.mark.deploy, pytest.mark.spark]
 
 
 @pytest.fixture(scope="module")
