@@ -17,6 +17,7 @@ from xlclass.errors import LakeError
 from xlclass.schemas import Column, Table
 
 _TRIES = 4
+_LISTING = 16  # tasks in which VACUUM lists a table's folder, which has no partitions; 10,000 unless told otherwise, minutes a table on two cores
 _MANY_FILES, _FILE_BYTES = 16, 128 << 20
 _PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.checkpointPolicy": "classic"}  # what delta-rs and DuckDB can read
 
@@ -118,6 +119,7 @@ class Lake:
         """Removes data files that no version of the last `hours` needs, and gives how many; the table gets no new version."""
         before = self._num_files(table)
         conf = {"spark.databricks.delta.vacuum.logging.enabled": "false", "spark.databricks.delta.retentionDurationCheck.enabled": "false"}
+        conf["spark.sql.sources.parallelPartitionDiscovery.parallelism"] = str(_LISTING)
         with _set(self.spark, conf):  # the check would refuse what the settings ask for
             DeltaTable.forPath(self.spark, self.path(table)).vacuum(hours)
         return before - self._num_files(table)
