@@ -52,19 +52,9 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
         current = _encoded(run.lake.read(EMBEDDINGS), encoder, preparation_version)
         sample = sample_videos(run.lake.read(VIDEOS).join(current, ["video_id", "text_hash"], how="left_semi"), settings, taxonomy)
         unlabelled = unlabelled_videos(current, settings)
-        fingerprint = settings_digest(
-            settings.training,
-            settings.calibration,
-            settings.thresholds,
-            settings.split,
-            settings.taxonomy.min_training_videos,
-            taxonomy.categories,
-            encoder.encoder_id,
-            preparation_version,
-            head.RECIPE,
-            *_contents(sample, "video_id", "language", "text_hash", "labels", "side"),
-            *(_contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else ()),
-        )
+        contents = _contents(sample, "video_id", "language", "text_hash", "labels", "side")
+        contents += _contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else []
+        fingerprint = _fingerprint(settings, taxonomy, encoder.encoder_id, preparation_version, contents)
         known = _usable(registry.trained(fingerprint))
         if known:
             return known
@@ -87,6 +77,12 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
         step.num_rows = int(bundle.manifest["num_videos"][TRAIN])
         run.lake.ensure(MODELS)
         return registry.register(bundle, run.run_id)
+
+
+def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoder_id: str, preparation_version: str, contents: list[int | None]) -> str:
+    """Digest of all that decides the training; `contents` is that of what it learns from."""
+    rules = (settings.training, settings.calibration, settings.thresholds, settings.split, settings.taxonomy.min_training_videos)
+    return settings_digest(*rules, taxonomy.categories, encoder_id, preparation_version, head.RECIPE, *contents)
 
 
 def _encoded(embeddings: DataFrame, encoder: EncoderSpec, preparation_version: str) -> DataFrame:
