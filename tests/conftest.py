@@ -207,6 +207,25 @@ def new_run(spark, settings_in) -> Callable[..., object]:
     return make
 
 
+@pytest.fixture(scope="session")
+def classified_in(new_run) -> Callable[..., tuple]:
+    """A run on the catalogue `rows` in `folder` whose videos are encoded and classified, and the model version trained on them."""
+    from xlclass.backfill import backfill, classify
+    from xlclass.encoders import resolve_encoder
+    from xlclass.lake.sources import read_catalogue
+    from xlclass.training import train
+
+    def make(folder: Path, rows: list[dict[str, object]]) -> tuple:
+        run = new_run(folder, rows)
+        encoder = resolve_encoder(run.settings)
+        backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, None)
+        version = train(run, encoder)
+        classify(run, version)
+        return run, version
+
+    return make
+
+
 ODD_VIDEOS = [  # what the demo lacks and analysts ask about
     {"video_id": None, "title": "no identifier", "labels": []},
     {"video_id": "twice", "title": "the same video", "labels": [], "updated_at": "2026-01-01T00:00:00Z"},

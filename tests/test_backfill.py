@@ -148,6 +148,31 @@ def test_backfill_classifies_with_the_champion(served, another):
     assert _versions(run) == before
 
 
+def test_a_new_head_scores_all_and_is_logged_once_though_the_run_ends_between_the_two(served, another, monkeypatch):
+    catalogue = [json.loads(line) for line in (served.settings.file.parent / "catalogue.jsonl").read_text().splitlines()]
+    run = another(served, [*catalogue, {**ROWS[9], "video_id": "new"}])
+    bundle = copy.deepcopy(Registry(run.lake.root).champion().load())
+    bundle.manifest["model_version"] = "another head"
+    version = Registry(run.lake.root).register(bundle, run.run_id)
+    append = run.lake.append
+
+    def ending(table, rows, commit_id=None):
+        if str(commit_id).endswith("/rescored"):
+            raise KeyboardInterrupt
+        append(table, rows, commit_id)
+
+    monkeypatch.setattr(run.lake, "append", ending)
+    with pytest.raises(KeyboardInterrupt):
+        _fill(run, version)
+    monkeypatch.undo()
+    for _ in range(2):
+        _fill(run, version)
+        scored = run.lake.read(PREDICTIONS).where("model_version = 'another head'").count()
+        assert scored == len(_rows(run, VIDEOS_TABLE)) == len(catalogue) + 1
+        logged = run.lake.read(PREDICTION_LOG).where("model_version = 'another head'")
+        assert (logged.count(), logged.select("video_id").distinct().count()) == (scored + 1, scored)  # "new" when it came, then all
+
+
 def test_classify_gives_no_text_a_row_without_category(served):
     row = _rows(served, PREDICTIONS)["v3"]
     assert (row["status"], row["top_category"], row["top_confidence"], row["categories"], row["confidences"]) == ("no_text", None, None, None, None)

@@ -9,10 +9,8 @@ from pyspark.sql import functions as F
 from scipy.special import expit
 from test_scoring import SCORED
 
-from xlclass.backfill import backfill, classify
 from xlclass.encoders import resolve_encoder
 from xlclass.evaluation import _confidence_row, evaluate, summary
-from xlclass.lake.sources import read_catalogue
 from xlclass.lake.tables import Lake
 from xlclass.pipeline import scored_videos
 from xlclass.quality.calibration_error import bins_of, debiased_ece
@@ -20,7 +18,6 @@ from xlclass.quality.metrics import wilson
 from xlclass.quality.scoring import score_languages
 from xlclass.quality.splits import Split
 from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS
-from xlclass.training import train
 
 MANIFEST = {"categories": ["music", "sports"], "languages": ["en"], "split": {"salt": "s", "train": 0.5, "validation": 0.0, "calibration": 0.0}}
 
@@ -53,15 +50,11 @@ EVALUATED = (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENC
 
 
 @pytest.fixture(scope="module")
-def evaluated(new_run, tmp_path_factory):
+def evaluated(classified_in, tmp_path_factory):
     """A run on a lake of scored videos, its model version, and the evaluation's id."""
     from test_training import ROWS
 
-    run = new_run(tmp_path_factory.mktemp("evaluated"), ROWS)
-    encoder = resolve_encoder(run.settings)
-    backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, None)
-    version = train(run, encoder)
-    classify(run, version)
+    run, version = classified_in(tmp_path_factory.mktemp("evaluated"), ROWS)
     return run, version, evaluate(run, version)
 
 

@@ -8,14 +8,10 @@ from conftest import FAKE_DIM
 from pyspark.sql import functions as F
 from test_training import ROWS, TITLES
 
-from xlclass.backfill import backfill, classify
-from xlclass.encoders import resolve_encoder
 from xlclass.evaluation import evaluate
 from xlclass.labelling import find_label_issues, judged_videos, unlabelled_videos
-from xlclass.lake.sources import read_catalogue
 from xlclass.quality.splits import Split
 from xlclass.schemas import LABEL_ISSUES, MODELS, VIDEOS, unpack_vectors
-from xlclass.training import train
 
 SPLIT = Split("xlclass", 0.6, 0.1, 0.1)
 MUSIC = [row["video_id"] for row in ROWS if row["labels"] == ["music"]]
@@ -34,11 +30,8 @@ CATALOGUE = [
 
 
 @pytest.fixture(scope="module")
-def evaluated(new_run, tmp_path_factory):
-    run = new_run(tmp_path_factory.mktemp("labelling"), CATALOGUE)
-    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), None)
-    version = train(run, resolve_encoder(run.settings))
-    classify(run, version)
+def evaluated(classified_in, tmp_path_factory):
+    run, version = classified_in(tmp_path_factory.mktemp("labelling"), CATALOGUE)
     return run, version, evaluate(run, version)
 
 

@@ -3,23 +3,15 @@
 import pytest
 from test_training import ROWS
 
-from xlclass.backfill import backfill, classify
-from xlclass.encoders import resolve_encoder
 from xlclass.evaluation import evaluate
 from xlclass.lake.latest import original, publish_latest
-from xlclass.lake.sources import read_catalogue
 from xlclass.schemas import LANGUAGE_CONFIDENCE, LATEST, PREDICTIONS
-from xlclass.training import train
 
 
 @pytest.fixture(scope="module")
-def evaluated(new_run, tmp_path_factory):
+def evaluated(classified_in, tmp_path_factory):
     """A run whose lake has an evaluation of its champion, the evaluation's id, and the champion."""
-    run = new_run(tmp_path_factory.mktemp("evaluated"), ROWS)
-    encoder = resolve_encoder(run.settings)
-    backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, None)
-    version = train(run, encoder)
-    classify(run, version)
+    run, version = classified_in(tmp_path_factory.mktemp("evaluated"), ROWS)
     return run, evaluate(run, version), version
 
 

@@ -4,26 +4,20 @@ import pytest
 from pyspark.sql import functions as F
 from test_training import ROWS
 
-from xlclass.backfill import backfill, classify
 from xlclass.encoders import resolve_encoder
 from xlclass.errors import SettingsError
 from xlclass.evaluation import evaluate
 from xlclass.lake.runs import utc_now
-from xlclass.lake.sources import read_catalogue
 from xlclass.reporting import MOST_ISSUES_OF_LANGUAGE, read_tables, report_file, report_page, write_page
 from xlclass.schemas import LABEL_ISSUES, PREDICTIONS
-from xlclass.training import train
 
 HOSTILE = "<script>alert(1)</script> ma chanson préférée à la guitare"
 
 
-def test_report_of_a_small_lake_before_and_after_its_evaluation(new_run, tmp_path):
+def test_report_of_a_small_lake_before_and_after_its_evaluation(classified_in, tmp_path):
     rows = [{**row, "title": HOSTILE} if row["video_id"] == "fr59" else row for row in ROWS]
-    run = new_run(tmp_path, [*rows, {**rows[0], "video_id": "blank", "title": "", "channel": "blank", "labels": []}])
+    run, version = classified_in(tmp_path, [*rows, {**rows[0], "video_id": "blank", "title": "", "channel": "blank", "labels": []}])
     lake, encoder = run.lake, resolve_encoder(run.settings)
-    backfill(run, read_catalogue(lake.spark, run.settings), encoder, None)
-    version = train(run, encoder)
-    classify(run, version)
     assert "has not been evaluated yet" in report_page(run, version, encoder)
     evaluation = evaluate(run, version)
     issues = [(evaluation, row["video_id"], row["language"], "mislabelled", 0.5 + i / 1_000, "sure of another") for i, row in enumerate(rows)]

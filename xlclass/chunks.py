@@ -25,6 +25,7 @@ from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VI
 log = logging.getLogger(__name__)
 _TASK_VIDEOS = 2_000  # videos a task encodes: seconds, so that progress shows and a lost worker costs little
 _MOST_FAILED = 0.5  # share of a chunk's texts that may fail before it is the encoder that is broken
+_WHOLE, _SOME = "rescored-all", "rescored-some"
 _FAILED_ROWS = "rows_failed"  # of the source, beside the rules in a chunk's tally
 _FAILURES = dict(zip(ENCODING, (FAILED, NOT_FINITE), strict=True))
 
@@ -84,13 +85,18 @@ class Chunks:
     def rescore(self, plan_id: str) -> None:
         """Scores every embedding that the version has not scored in its present form, from `embeddings` alone."""
         assert self.version
+        lake = self.run.lake
         with self.run.step("classify") as step:
-            known = self.run.lake.read(PREDICTIONS).select("video_id", F.col("input_digest").alias("known_digest"))
-            wanted = self._of_languages(self.run.lake.read(EMBEDDINGS)).select("video_id", classification_digest(self.version).alias("digest"))
+            is_new = not self.languages and lake.read(PREDICTIONS).where(F.col("model_version") == self.version.name).isEmpty()
+            if is_new or self.plans.is_marked(plan_id, _WHOLE):  # marked by a run that was killed
+                step.num_rows += self._score_all(plan_id)
+                return
+            known = lake.read(PREDICTIONS).select("video_id", F.col("input_digest").alias("known_digest"))
+            wanted = self._of_languages(lake.read(EMBEDDINGS)).select("video_id", classification_digest(self.version).alias("digest"))
             joined = wanted.join(known, "video_id", how="left")
             stale = joined.where(~F.col("known_digest").eqNullSafe(F.col("digest"))).select("video_id", F.col("known_digest").isNull().alias("is_new"))
             step.num_expected = stale.persist().count()
-            step.num_rows += self._rescore(plan_id, stale, step.num_expected)
+            step.num_rows += self._score_stale(plan_id, stale, step.num_expected)
             stale.unpersist()
 
     def finish(self) -> None:
@@ -180,28 +186,37 @@ class Chunks:
         self.run.counts.rows_ok -= tally.get(_FAILED_ROWS, 0)
         self.run.counts.rows_rejected += tally.get(_FAILED_ROWS, 0)
 
-    def _rescore(self, plan_id: str, stale: DataFrame, num_stale: int) -> int:
-        """How many rows were stale; where that is more than half, or many, the table is written anew in one commit, else they are merged."""
+    def _score_stale(self, plan_id: str, stale: DataFrame, num_stale: int) -> int:
+        """How many rows were stale: scored, staged and merged; all rows are scored where that is more than half, or many."""
         assert self.version
         lake = self.run.lake
-        began = {name: self.plans.rows(plan_id, name) is not None for name in ("rescored-all", "rescored-some")}  # by a run that was killed
-        if not num_stale and not any(began.values()):
+        began = self.plans.rows(plan_id, _SOME) is not None  # by a run that was killed
+        if not num_stale and not began:
             return 0
         embeddings = lake.read(EMBEDDINGS)
-        is_most = not self.languages and (num_stale > FEW or 2 * num_stale > embeddings.count())
-        whole = began["rescored-all"] or is_most and not began["rescored-some"]
-        rows = embeddings if whole else embeddings.join(hinted(stale, num_stale), "video_id", how="inner")
-        staged = self.plans.stage(
-            classify_embeddings(rows, self.version, self.run.run_id, self._threads), plan_id, "rescored-all" if whole else "rescored-some"
-        )
+        if not self.languages and not began and (num_stale > FEW or 2 * num_stale > embeddings.count()):
+            return self._score_all(plan_id)
+        rows = embeddings.join(hinted(stale, num_stale), "video_id", how="inner")
+        staged = self.plans.stage(classify_embeddings(rows, self.version, self.run.run_id, self._threads), plan_id, _SOME)
         self.lease.check()
-        if whole:
-            lake.replace(PREDICTIONS, staged, f"{plan_id}/rescored")
-        else:
-            lake.commit(PREDICTIONS, staged, f"{plan_id}/rescored")
+        lake.commit(PREDICTIONS, staged, f"{plan_id}/rescored")
         lake.append(PREDICTION_LOG, log_rows(staged), f"{plan_id}/rescored")
         self.changed |= {PREDICTIONS.name, PREDICTION_LOG.name}
         return num_stale
+
+    def _score_all(self, plan_id: str) -> int:
+        """How many embeddings there are: `predictions` is written anew in one commit, which the log then takes its rows from; nothing is staged."""
+        assert self.version
+        lake = self.run.lake
+        embeddings = lake.read(EMBEDDINGS)
+        num_rows = embeddings.count()
+        if num_rows:
+            self.plans.mark(plan_id, _WHOLE)  # so that a run that goes on writes the log, though no prediction is stale by then
+            self.lease.check()
+            lake.replace(PREDICTIONS, classify_embeddings(embeddings, self.version, self.run.run_id, self._threads), f"{plan_id}/rescored")
+            lake.append(PREDICTION_LOG, log_rows(lake.read(PREDICTIONS)), f"{plan_id}/rescored")
+            self.changed |= {PREDICTIONS.name, PREDICTION_LOG.name}
+        return num_rows
 
     @property
     def _threads(self) -> int:

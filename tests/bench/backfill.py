@@ -2,7 +2,8 @@
 
 The bare loop is two one-thread processes that only encode the same prepared texts, at their best batch size, without
 de-duplication. Rounds are paired (loop, then backfill, on the same two cores, the session started and warm); medians of the
-ratios count. Rows are of the real catalogue, labels and all; the head is trained before on 4,000 other rows of it.
+ratios count, and medians over the rounds of the seconds and peaks at each size.
+Rows are of the real catalogue, labels and all; the head is trained before on 4,000 other rows of it.
 
 Bars: end to end >= 0.90 of the loop's rows per second at 50,000 rows; encode and write alone >= 0.95; at 100,000 rows a second
 run <= 5 % of the first, one with 1 % edited <= 8 %, rescoring >= 30 times faster per row than encoding; seconds per row from
@@ -139,10 +140,12 @@ def _encode(texts: list[str], batch: int) -> int:
 
 
 class Memory:
-    """The largest resident memory of this process and all below it, in bytes, while the block runs."""
+    """The resident memory of this process and all below it, in bytes, each its own, when it was largest while the block ran."""
+
+    peak: list[int]
 
     def __enter__(self) -> Memory:
-        self.peak, self._stopped = 0, threading.Event()
+        self.peak, self._stopped = [], threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
@@ -153,7 +156,12 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._stopped.wait(0.5):
-            self.peak = max(self.peak, sum(_resident()))
+            self.peak = max(self.peak, _resident(), key=sum)
+
+    @property
+    def shown(self) -> str:
+        """The processes at the peak by size, in MiB, small ones left out."""
+        return " + ".join(f"{size >> 20}" for size in sorted(self.peak, reverse=True) if size > 100 << 20)
 
 
 def _resident() -> list[int]:
@@ -187,44 +195,51 @@ def main() -> int:
         print(f"backfill: there is no {given.catalogue}; give --catalogue")
         return 2
     scale, rounds = (20, 1) if given.quick else (1, given.rounds)
-    small, middle, large = (size // scale for size in (10_000, 50_000, 100_000))
+    sizes = tuple(size // scale for size in (10_000, 50_000, 100_000))
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(given.catalogue, Path(folder))
-        figures = _growing(bench, small, middle, large) | _beside_the_loop(bench, middle, rounds) | _again(bench, large)
+        figures = _rounds(bench, sizes, rounds)
+        figures |= _again(bench, sizes[-1])
     return _verdict(figures, given.quick)
 
 
-def _growing(bench: Bench, small: int, middle: int, large: int) -> dict[str, object]:
-    """Seconds and peak memory at three sizes; the lake of the largest is kept for `_again`."""
-    seconds, peaks = {}, {}
-    bench.write(bench.rows.head(large))  # what the bench itself takes for that is in all three peaks
-    for size in (small, middle, large):
-        with Memory() as memory:
-            seconds[size], run = bench.backfill(f"size{size}", bench.rows.head(size))
-        peaks[size] = memory.peak
-        print(f"{size:,} rows: {seconds[size]:.1f} s, {memory.peak / 2**30:.2f} GiB; " + ", ".join(f"{s.name} {s.seconds:.1f}" for s in run.steps), flush=True)
-    before, after = (seconds[middle] - seconds[small]) / (middle - small), (seconds[large] - seconds[middle]) / (large - middle)
-    encoding = next(step.seconds for step in run.steps if step.name == "encode")
-    growth = {"marginal": abs(after / before - 1), "memory_growth": peaks[large] / peaks[small] - 1}
-    return growth | {"seconds": seconds, "peak_bytes": peaks, "first_seconds": seconds[large], "encode_seconds": encoding, "num_rows": large}
-
-
-def _beside_the_loop(bench: Bench, size: int, rounds: int) -> dict[str, object]:
-    texts = bench.texts(f"size{size}")
+def _rounds(bench: Bench, sizes: tuple[int, int, int], rounds: int) -> dict[str, object]:
+    """Per round: each size into a lake of its own, the loop right before the middle one; the first lake of the largest is kept for `_again`."""
+    small, middle, large = sizes
+    bench.write(bench.rows.head(large))  # what the bench itself takes for that is in all peaks
+    bench.backfill("texts", bench.rows.head(middle))
+    texts, lines = bench.texts("texts"), []
     loop = Loop(bench.encoder, texts)
-    pairs = []
     for i in range(rounds):
-        alone = loop.seconds(texts)
-        whole, _ = bench.backfill(f"round{i}", bench.rows.head(size))
-        pairs.append({"loop": alone, "end_to_end": whole, "encode_and_write": bench.encode_and_write(f"size{size}")})
-        print(f"round {i + 1}: " + ", ".join(f"{name} {value:.1f} s" for name, value in pairs[-1].items()), flush=True)
-    ratios = {name: statistics.median(pair["loop"] / pair[name] for pair in pairs) for name in ("end_to_end", "encode_and_write")}
-    return ratios | {"rounds": pairs, "loop_batch": loop.batch, "loop_rows_per_second": len(texts) / statistics.median(p["loop"] for p in pairs)}
+        line: dict[str, object] = {"seconds": {}, "memory": {}}
+        for size in sizes:
+            if size == middle:
+                line["loop"] = loop.seconds(texts)
+            with Memory() as memory:
+                line["seconds"][size], run = bench.backfill(f"size{size}-{i}", bench.rows.head(size))
+            line["memory"][size] = memory.peak
+            steps = {step.name: round(step.seconds, 1) for step in run.steps}
+            print(f"{size:,} rows: {line['seconds'][size]:.1f} s, {sum(memory.peak) / 2**30:.2f} GiB of {memory.shown}; {steps}", flush=True)
+        line |= {"steps": steps, "end_to_end": line["seconds"][middle], "encode_and_write": bench.encode_and_write(f"size{middle}-{i}")}
+        print(f"round {i + 1}: " + ", ".join(f"{name} {line[name]:.1f} s" for name in ("loop", "end_to_end", "encode_and_write")), flush=True)
+        lines.append(line)
+    return {"rounds": lines, "loop_batch": loop.batch, "num_texts": len(texts), "num_rows": large} | _of_rounds(lines, *sizes)
+
+
+def _of_rounds(lines: list[dict], small: int, middle: int, large: int) -> dict[str, float]:
+    """The figures: medians of ratios within a round for what is beside the loop, medians over rounds for what grows."""
+    figures = {name: statistics.median(line["loop"] / line[name] for line in lines) for name in ("end_to_end", "encode_and_write")}
+    seconds = {size: statistics.median(line["seconds"][size] for line in lines) for size in (small, middle, large)}
+    peaks = {size: statistics.median(sum(line["memory"][size]) for line in lines) for size in (small, middle, large)}
+    before, after = (seconds[middle] - seconds[small]) / (middle - small), (seconds[large] - seconds[middle]) / (large - middle)
+    figures |= {"marginal": abs(after / before - 1), "memory_growth": peaks[large] / peaks[small] - 1}
+    encoding = statistics.median(line["steps"]["encode"] for line in lines)
+    return figures | {"median_seconds": seconds, "median_peaks": peaks, "first_seconds": seconds[large], "encode_seconds": encoding}
 
 
 def _again(bench: Bench, size: int) -> dict[str, float]:
     """Shares of the first run's time: nothing changed, 1 % edited; and how much faster per row rescoring is than encoding."""
-    name, rows = f"size{size}", bench.rows.head(size).copy()
+    name, rows = f"size{size}-0", bench.rows.head(size).copy()
     again, _ = bench.backfill(name, rows)
     rows.loc[rows.index[::100], "title"] = rows.loc[rows.index[::100], "title"] + " again"
     edited, run = bench.backfill(name, rows)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _EVENTS = ("event", "when (UTC)", "model version", "became", "metrics, or why")
 _GROUPS = ("", "videos", "top-1", "", "change", "interval", "ECE", "", "coverage", "")
-_NEXT = "spark-submit jobs/backfill.py replaces the predictions of {}"
+_NEXT = "next: spark-submit jobs/backfill.py replaces the predictions of {}, jobs/evaluate.py then scores the champion and renews latest_*"
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -85,6 +85,14 @@ class Plans:
             rows.write.mode("overwrite").parquet(str(path))
         return self._spark.read.parquet(str(path))
 
+    def mark(self, plan_id: str, name: str) -> None:
+        """Records that a part of the plan that stages nothing is under way."""
+        Path(self.staged(plan_id, name)).mkdir(parents=True, exist_ok=True)
+
+    def is_marked(self, plan_id: str, name: str) -> bool:
+        """Whether it was under way when a run ended."""
+        return Path(self.staged(plan_id, name)).is_dir()
+
     def drop_rows(self, plan_id: str) -> None:
         """Forgets what was staged for `plan_id` only."""
         shutil.rmtree(self._folder / plan_id, ignore_errors=True)
