@@ -14,7 +14,6 @@ run <= 5 % of the first, one with 1 % edited <= 8 %, rescoring >= 30 times faste
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import shutil
@@ -27,6 +26,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
+from _verdict import verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -47,7 +47,6 @@ from xlclass.training import train  # noqa: E402
 
 LEAST = {"end_to_end": 0.90, "encode_and_write": 0.95, "rescoring": 30.0}
 MOST = {"again": 0.05, "edited": 0.08, "marginal": 0.05, "memory_growth": 0.10}
-REPORT = ROOT / "build" / "bench" / "backfill.json"
 FIXED_HEAP = "--driver-java-options '-Xms3g -XX:+AlwaysPreTouch' pyspark-shell"  # of conf/spark-defaults.conf: else its growth is what is measured
 
 
@@ -256,12 +255,7 @@ def _verdict(figures: dict, quick: bool) -> int:
     first = figures["first_seconds"]
     figures |= {"again": figures["again_seconds"] / first, "edited": figures["edited_seconds"] / first}
     figures["rescoring"] = figures["encode_seconds"] / figures["rescored_seconds"]
-    judged = {name: figures[name] >= bar for name, bar in LEAST.items()} | {name: figures[name] <= bar for name, bar in MOST.items()}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps({"figures": figures, "bars": LEAST | MOST, "judged": not quick and judged}, indent=1))
-    parts = [f"{name} {figures[name]:.3f} ({(LEAST | MOST)[name]}) {'not judged' if quick else 'ok' if ok else 'MISSED'}" for name, ok in judged.items()]
-    print("backfill: " + "; ".join(parts))
-    return 0 if quick or all(judged.values()) else 1
+    return verdict("backfill", figures, LEAST | MOST, MOST, LEAST | MOST if quick else ())
 
 
 if __name__ == "__main__":

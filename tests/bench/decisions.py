@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import deltalake
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from _verdict import verdict
 from scipy.special import expit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,13 +203,7 @@ def _other_heads(videos: pd.DataFrame, vectors: np.ndarray, test: np.ndarray, bu
 
 
 def _verdict(figures: dict[str, float], table: pd.DataFrame, others: dict[str, dict[str, float]]) -> int:
-    judged = {name: figures[name] <= bar if name in AT_MOST else figures[name] >= bar for name, bar in BARS.items()}
-    report = ROOT / "build" / "bench" / "decisions.json"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps({"figures": figures, "bars": BARS, "judged": judged, "languages": table.to_dict("records"), "heads": others}, indent=1))
-    parts = [f"{name} {figures[name]:.3f} ({'<=' if name in AT_MOST else '>='} {BARS[name]}) {'ok' if ok else 'MISSED'}" for name, ok in judged.items()]
-    print("decisions: " + "; ".join(parts))
-    return 0 if all(judged.values()) else 1
+    return verdict("decisions", figures, BARS, AT_MOST, languages=table.to_dict("records"), heads=others)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ import deltalake
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from _verdict import verdict
 from real_catalogue import OTHERS, ROOT
 from real_catalogue import _run as run_main_job
 
@@ -223,19 +224,9 @@ def _verdict(tables: dict[str, pd.DataFrame], quick: bool) -> int:
     better = [name for name in fine.index if name not in BASELINES and fine.gain[name] > 2 * fine.error[name]]
     default = tested[tested.setting == "default"]
     figures = {"top1_others": float(default.top1_others.mean()), "half_others": float(default.half_others.mean()), "settings_better": len(better)}
-    judged = {name: figures[name] <= bar if name == "settings_better" else figures[name] >= bar for name, bar in BARS.items()}
-    judged = {"top1_others": judged["top1_others"]} if quick else judged
-    report = ROOT / "build" / "bench" / "head_search.json"
-    report.parent.mkdir(parents=True, exist_ok=True)
     records = {name: json.loads(table.reset_index().to_json(orient="records")) for name, table in tables.items()}
-    report.write_text(json.dumps({"figures": figures, "bars": BARS, "judged": judged, "better": better, "settings": SEARCHED, **records}, indent=1))
-    parts = [
-        f"{name} {value:.4g} ({'<=' if name == 'settings_better' else '>='} {BARS[name]}) "
-        f"{'not judged' if name not in judged else 'ok' if judged[name] else 'MISSED'}"
-        for name, value in figures.items()
-    ]
-    print("head_search: " + "; ".join(parts))
-    return 0 if all(judged.values()) else 1
+    unjudged = set(BARS) - {"top1_others"} if quick else ()
+    return verdict("head_search", figures, BARS, ("settings_better",), unjudged, better=better, settings=SEARCHED, **records)
 
 
 if __name__ == "__main__":

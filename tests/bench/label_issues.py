@@ -14,7 +14,6 @@ Bars: AUROC >= 0.90 and precision at the number of flips >= 0.50 in each of the 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from _verdict import verdict
 from sklearn.metrics import roc_auc_score
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,17 +126,10 @@ def _verdict(table: pd.DataFrame, training: list[str], quick: bool) -> int:
     group = table.language.map(lambda code: "training" if code in training else "muse" if code in MUSE else "others")
     means = table.groupby(group)[["auroc", "precision", "first20"]].mean()
     figures = {f"{name}_{figure}": float(means.loc[name, figure]) for name in means.index for figure in BARS}
-    judged = {name: value >= BARS[name.rsplit("_", 1)[1]] for name, value in figures.items()}
-    report = ROOT / "build" / "bench" / "label_issues.json"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps({"figures": figures, "bars": BARS, "judged": judged, "quick": quick, "languages": table.to_dict("records")}, indent=1))
+    bars = {name: BARS[name.rsplit("_", 1)[1]] for name in figures}
     print(table.to_string(index=False, float_format="%.3f"))
     print(means.to_string(float_format="%.3f"))
-    print(
-        "label_issues: "
-        + "; ".join(f"{name} {value:.3f} (>= {BARS[name.rsplit('_', 1)[1]]}) {'ok' if judged[name] else 'MISSED'}" for name, value in figures.items())
-    )
-    return 0 if all(judged.values()) else 1
+    return verdict("label_issues", figures, bars, quick=quick, languages=table.to_dict("records"))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import deltalake
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from _verdict import verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -31,6 +32,7 @@ from xlclass.quality.splits import TEST, Split  # noqa: E402
 
 OTHERS = ["ar", "de", "es", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh"]
 BARS = {"minutes": 25.0, "rows_unaccounted": 0, "top1_en_fr": 0.55, "top1_others": 0.63}
+AT_MOST = ("minutes", "rows_unaccounted")
 
 
 def main() -> int:
@@ -121,31 +123,9 @@ def _together(scores: pd.DataFrame, languages: list[str]) -> float:
 
 
 def _verdict(figures: dict[str, float], scores: pd.DataFrame, manifest: dict, quick: bool) -> int:
-    judged = {name: figures[name] <= bar if name in ("minutes", "rows_unaccounted") else figures[name] >= bar for name, bar in BARS.items()}
-    if quick:
-        judged = {name: judged[name] for name in ("minutes", "rows_unaccounted")}
-    report = ROOT / "build" / "bench" / "real_catalogue.json"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(
-        json.dumps(
-            {
-                "figures": figures,
-                "bars": BARS,
-                "judged": judged,
-                "categories": manifest["categories"],
-                "num_videos": manifest["num_videos"],
-                "languages": scores.to_dict("records"),
-            },
-            indent=1,
-        )
-    )
-    parts = [
-        f"{name} {value:.3f} ({'<=' if name in ('minutes', 'rows_unaccounted') else '>='} {BARS[name]}) "
-        f"{'not judged' if name not in judged else 'ok' if judged[name] else 'MISSED'}"
-        for name, value in figures.items()
-    ]
-    print("real_catalogue: " + "; ".join(parts))
-    return 0 if all(judged.values()) else 1
+    unjudged = set(BARS) - set(AT_MOST) if quick else ()
+    kept = {name: manifest[name] for name in ("categories", "num_videos")}
+    return verdict("real_catalogue", figures, BARS, AT_MOST, unjudged, **kept, languages=scores.to_dict("records"))
 
 
 if __name__ == "__main__":
