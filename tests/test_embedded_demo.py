@@ -11,7 +11,10 @@ from xlclass.catalog import taxonomy
 
 DEMO = Path(taxonomy.__file__).parent / "demo"
 TRAINING = ("en", "fr")
-LANGUAGES = {"ar", "de", "el", "en", "es", "fa", "fr", "he", "hi", "hu", "it", "ja", "ko", "nl", "pl", "pt", "ru", "sv", "th", "tr", "uk", "vi", "zh", "zh-Hant"}  # fmt: skip
+LANGUAGES = {
+    *("ar", "de", "el", "en", "es", "fa", "fr", "he", "hi", "hu", "it", "ja"),
+    *("ko", "nl", "pl", "pt", "ru", "sv", "th", "tr", "uk", "vi", "zh", "zh-Hant"),
+}
 COLUMNS = ["video_id", "title", "tags", "description", "channel_id", "channel", "language", "country", "labels", "updated_at"]
 ROWS = {file.stem: [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line] for file in sorted(DEMO.glob("*.jsonl"))}
 ALL = [row for rows in ROWS.values() for row in rows]
