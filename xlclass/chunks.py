@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame
@@ -25,6 +27,7 @@ from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VI
 log = logging.getLogger(__name__)
 _TASK_VIDEOS = 2_000  # videos a task encodes: seconds, so that progress shows and a lost worker costs little
 _MOST_FAILED = 0.5  # share of a chunk's texts that may fail before it is the encoder that is broken
+_ENCODED = "rows_encoded"
 _WHOLE, _SOME = "rescored-all", "rescored-some"
 _FAILED_ROWS = "rows_failed"  # of the source, beside the rules in a chunk's tally
 _FAILURES = dict(zip(ENCODING, (FAILED, NOT_FINITE), strict=True))
@@ -59,10 +62,10 @@ class Chunks:
             step.num_rows += videos.count() if videos else 0
         with self.run.step("encode") as step:
             step.num_expected = -(-(plan.num_pending + plan.num_stale) // plan.num_chunks)
-            embeddings = self._encode(plan, chunk, videos)
-            step.num_rows += embeddings.where("is_encoded").count() if embeddings else 0
+            embeddings, counted = self._encode(plan, chunk, videos)
+            step.num_rows += counted[_ENCODED]
         with self.run.step("commit"):
-            return self._commit_chunk(plan, chunk, videos, embeddings)
+            return self._commit_chunk(plan, chunk, videos, embeddings, {rule: counted[rule] for rule in ENCODING if counted[rule]})
 
     def reject(self, plan: Plan) -> None:
         """Records the plan's rejected rows that are not recorded yet."""
@@ -114,14 +117,14 @@ class Chunks:
         preparation, taxonomy = load_preparation(settings), load_taxonomy(settings.resolve(settings.taxonomy.file))
         return self.plans.stage(prepare_videos(rows, preparation, taxonomy), plan.plan_id, chunk, "videos")
 
-    def _encode(self, plan: Plan, chunk: int, videos: DataFrame | None) -> DataFrame | None:
-        """The chunk's rows of `embeddings`, staged, with `is_new` and `is_encoded`; a vector that is right already is copied."""
+    def _encode(self, plan: Plan, chunk: int, videos: DataFrame | None) -> tuple[DataFrame | None, Counter[str]]:
+        """The chunk's rows of `embeddings`, staged, with `is_new` and `is_encoded`, and their sums; a vector that is right already is copied."""
         assert self.encoder
         pending = self._to_encode(videos) if videos is not None else None
         stale = self.plans.rows(plan.plan_id, "stale", f"chunk={chunk}")
         both = [rows.select("video_id", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector") for rows in (pending, stale) if rows]
         if not both:
-            return None
+            return None, Counter()
         todo = self._of_languages(both[0] if len(both) == 1 else both[0].unionByName(both[1]))
         fresh, kept = todo.where("NOT has_vector"), todo.where("has_vector")
         num_fresh = fresh.count()
@@ -131,17 +134,19 @@ class Chunks:
             copied = vectors.join(kept.drop("text"), "video_id", how="inner").withColumn("encode_key", encode_key(self.encoder.encoder_id))
             encoded = encoded.unionByName(copied.select(*EMBEDDINGS.names, "is_new", F.lit(False).alias("is_encoded")))
         staged = self.plans.stage(encoded, plan.plan_id, chunk, "embeddings")
-        num_failed = staged.where(_failure().isNotNull()).count() if num_fresh else 0
+        counted = _counted(staged)
+        num_failed = sum(counted[rule] for rule in ENCODING)
         if num_failed > max(_MOST_FAILED * num_fresh, 10):
             self.plans.forget(plan.plan_id, chunk, "embeddings")  # so that a run with a mended encoder tries again
             raise EncoderError(
                 f"the encoder {self.encoder.path} failed on {num_failed:,} of {num_fresh:,} texts: it is the encoder that is broken, not the texts"
             )
-        return staged
+        return staged, counted
 
     def _encoded(self, fresh: DataFrame, num_fresh: int) -> DataFrame:
         assert self.encoder
-        partitions = max(self.run.lake.spark.sparkContext.defaultParallelism, -(-num_fresh // _TASK_VIDEOS))
+        cores = self.run.lake.spark.sparkContext.defaultParallelism
+        partitions = cores * max(1, -(-num_fresh // (cores * _TASK_VIDEOS)))  # as many for each core: none idles while the last ones run
         rows = encode_videos(fresh, self.encoder, self.run.settings.encoder, partitions, self._threads)
         return rows.withColumn("is_encoded", F.lit(True))
 
@@ -155,16 +160,14 @@ class Chunks:
         known = self.run.lake.read(EMBEDDINGS).join(F.broadcast(changed.select("video_id")), "video_id", how="left_semi")
         return new.unionByName(unlike_embeddings(changed, known, self.encoder.encoder_id))
 
-    def _commit_chunk(self, plan: Plan, chunk: int, videos: DataFrame | None, embeddings: DataFrame | None) -> dict[str, int]:
+    def _commit_chunk(self, plan: Plan, chunk: int, videos: DataFrame | None, embeddings: DataFrame | None, num_failed: Mapping[str, int]) -> dict[str, int]:
         commit_id = f"{plan.plan_id}/{chunk}"
         tally: dict[str, int] = {}
-        if embeddings is not None:
+        if embeddings is not None and num_failed:
             failed = embeddings.select("video_id", _failure().alias("rule")).where(F.col("rule").isNotNull())
-            num_failed = {row["rule"]: row["count"] for row in failed.groupBy("rule").count().collect()}
             embeddings = embeddings.where(_failure().isNull())
-            if num_failed:
-                tally |= num_failed | {_FAILED_ROWS: self._reject_failed(plan, chunk, videos, failed)}
-            if num_failed and videos is not None:
+            tally |= {**num_failed, _FAILED_ROWS: self._reject_failed(plan, chunk, videos, failed)}
+            if videos is not None:
                 videos = videos.join(F.broadcast(failed.select("video_id")), "video_id", how="left_anti")
         if videos is not None:
             tally |= _languages(videos)
@@ -255,6 +258,12 @@ def _languages(videos: DataFrame) -> dict[str, int]:
     overruled = (F.col("language_source") == "detected") & F.col("declared_language").isNotNull()
     row = videos.agg(F.count_if(overruled), F.count_if(F.col("language_source") == "unknown")).first()
     return dict(zip(COUNTED_LATER, row, strict=True))
+
+
+def _counted(staged: DataFrame) -> Counter[str]:
+    """How many rows of staged embeddings were encoded, and how many break each rule; vectors are read once."""
+    row = staged.agg(F.count_if("is_encoded").alias(_ENCODED), *(F.count_if(_failure() == rule).alias(rule) for rule in ENCODING)).first()
+    return Counter(row.asDict())
 
 
 def _failure() -> Column:

@@ -13,7 +13,7 @@ from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.catalog.text import Preparation
 from xlclass.config import EncoderSettings
 from xlclass.encoders.contract import EncoderSpec
-from xlclass.encoders.udf import begin_task, embed_udf
+from xlclass.encoders.udf import begin_task, embed_udf, keep_loaded
 from xlclass.model.bundle import ModelVersion
 from xlclass.quality.splits import TEST, TRAIN, Split, group_column
 from xlclass.schemas import PART_TEXT, PREDICTION_LOG, pack_vectors, unpack_vectors
@@ -62,6 +62,7 @@ def _prepare_udf(preparation: Preparation) -> Any:
                 for a, b, c, d, code, decision, vector in zip(title, tags, description, channel_tags, declared, decisions, visual, strict=True)
             ]
             yield pd.DataFrame(rows, columns=list(_PREPARED))
+        keep_loaded(preparation.version)
 
     return prepare_rows.asNondeterministic()
 
@@ -151,6 +152,7 @@ def _decide_udf(version: ModelVersion, threads: int) -> Any:
             decisions = bundle.decide(unpack_vectors(vectors[there].tolist(), bundle.manifest["dim"]), languages[there].tolist())
             rows = zip(decisions.top.tolist(), decisions.top_logits.tolist(), decisions.confidences, decisions.passed, strict=True)
             yield pd.DataFrame([next(rows) if is_there else (None,) * 4 for is_there in there], columns=_DECIDED, dtype=object)
+        keep_loaded(version)
 
     return decide.asNondeterministic()
 

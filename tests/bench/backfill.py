@@ -5,9 +5,10 @@ de-duplication. Rounds are paired (loop, then backfill, on the same two cores, t
 ratios count, and medians over the rounds of the seconds and peaks at each size.
 Rows are of the real catalogue, labels and all; the head is trained before on 4,000 other rows of it.
 
-Bars: end to end >= 0.90 of the loop's rows per second at 50,000 rows; encode and write alone >= 0.95; at 100,000 rows a second
-run <= 5 % of the first, one with 1 % edited <= 8 %, rescoring >= 30 times faster per row than encoding; seconds per row from
-50,000 to 100,000 rows within 5 % of those from 10,000 to 50,000; peak memory of driver, JVM and workers grows by <= 10 %.
+Bars: end to end >= 0.90 of the loop's rows per second at 50,000 rows or more (`end_to_end` is at 50,000, `end_to_end_large` at
+100,000); encode and write alone >= 0.95; at 100,000 rows a second run <= 5 % of the first, one with 1 % edited <= 8 %, rescoring
+>= 30 times faster per row than encoding; seconds per row from 50,000 to 100,000 rows within 5 % of those from 10,000 to 50,000;
+peak memory of driver, JVM and workers grows by <= 10 %.
 `--quick`: a twentieth of the rows, one round, nothing judged but that every part runs.
 """
 
@@ -45,7 +46,7 @@ from xlclass.pipeline import encode_videos  # noqa: E402
 from xlclass.schemas import EMBEDDINGS, MODELS, VIDEOS  # noqa: E402
 from xlclass.training import train  # noqa: E402
 
-LEAST = {"end_to_end": 0.90, "encode_and_write": 0.95, "rescoring": 30.0}
+LEAST = {"end_to_end": 0.90, "end_to_end_large": 0.90, "encode_and_write": 0.95, "rescoring": 30.0}
 MOST = {"again": 0.05, "edited": 0.08, "marginal": 0.05, "memory_growth": 0.10}
 FIXED_HEAP = "--driver-java-options '-Xms3g -XX:+AlwaysPreTouch' pyspark-shell"  # of conf/spark-defaults.conf: else its growth is what is measured
 
@@ -62,7 +63,7 @@ class Bench:
         self.settings = self._settings()
         self.encoder = resolve_encoder(self.settings)
         run = self.run("train")
-        backfill(run, read_catalogue(self.spark, self.settings), self.encoder, None)  # the warm-up too
+        backfill(run, read_catalogue(self.spark, self.settings), self.encoder, None)
         self.bundle = train(run, self.encoder).load()
 
     def write(self, rows: pd.DataFrame) -> None:
@@ -90,9 +91,15 @@ class Bench:
         self.write(rows)
         run = self.run(name)
         version = Registry(run.lake.root).champion() if (self.folder / name).is_dir() else self.version(run)
+        self.warm_up()
         start = time.monotonic()
         backfill(run, read_catalogue(self.spark, self.settings), self.encoder, version)
         return time.monotonic() - start, run
+
+    def warm_up(self) -> None:
+        """Lets both workers load the encoder: Spark ends those that had nothing to do for a minute."""
+        few = Lake(self.spark, str(self.folder / "train")).read(VIDEOS).where("text IS NOT NULL").limit(64).selectExpr("*", "true AS is_new")
+        encode_videos(few, self.encoder, self.settings.encoder, 2, 1).write.format("noop").mode("overwrite").save()
 
     def texts(self, name: str) -> list[str]:
         """The prepared texts of a lake."""
@@ -103,8 +110,9 @@ class Bench:
         videos = Lake(self.spark, str(self.folder / name)).read(VIDEOS).selectExpr("*", "true AS is_new")
         lake = Lake(self.spark, str(self.folder / "alone"))
         lake.ensure(EMBEDDINGS)
+        self.warm_up()
         start = time.monotonic()
-        num_tasks = max(2, videos.count() // 2_000)
+        num_tasks = 2 * max(1, videos.count() // 4_000)
         lake.append(EMBEDDINGS, encode_videos(videos, self.encoder, self.settings.encoder, num_tasks, 1))
         seconds = time.monotonic() - start
         shutil.rmtree(self.folder / "alone")
@@ -228,6 +236,7 @@ def _rounds(bench: Bench, sizes: tuple[int, int, int], rounds: int) -> dict[str,
 def _of_rounds(lines: list[dict], small: int, middle: int, large: int) -> dict[str, float]:
     """The figures: medians of ratios within a round for what is beside the loop, medians over rounds for what grows."""
     figures = {name: statistics.median(line["loop"] / line[name] for line in lines) for name in ("end_to_end", "encode_and_write")}
+    figures["end_to_end_large"] = statistics.median(line["loop"] / middle * large / line["seconds"][large] for line in lines)
     seconds = {size: statistics.median(line["seconds"][size] for line in lines) for size in (small, middle, large)}
     peaks = {size: statistics.median(sum(line["memory"][size]) for line in lines) for size in (small, middle, large)}
     before, after = (seconds[middle] - seconds[small]) / (middle - small), (seconds[large] - seconds[middle]) / (large - middle)
@@ -242,13 +251,15 @@ def _again(bench: Bench, size: int) -> dict[str, float]:
     again, _ = bench.backfill(name, rows)
     rows.loc[rows.index[::100], "title"] = rows.loc[rows.index[::100], "title"] + " again"
     edited, run = bench.backfill(name, rows)
-    bench.bundle.manifest["model_version"] = "another"
-    version = bench.version(run)
-    start = time.monotonic()
-    classify(bench.run(name), version)
-    rescored = time.monotonic() - start
-    print(f"again {again:.1f} s, 1 % edited {edited:.1f} s, rescored {rescored:.1f} s", flush=True)
-    return {"again_seconds": again, "edited_seconds": edited, "rescored_seconds": rescored}
+    rescored = []
+    for i in range(3):
+        bench.bundle.manifest["model_version"] = f"another{i}"
+        version = bench.version(run)
+        start = time.monotonic()
+        classify(bench.run(name), version)
+        rescored.append(time.monotonic() - start)
+    print(f"again {again:.1f} s, 1 % edited {edited:.1f} s, rescored {rescored} s", flush=True)
+    return {"again_seconds": again, "edited_seconds": edited, "rescored_seconds": statistics.median(rescored)}
 
 
 def _verdict(figures: dict, quick: bool) -> int:
