@@ -1,5 +1,6 @@
 """The pandas UDF that embeds a column."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -96,3 +97,14 @@ def test_embed_udf_refuses_files_of_another_digest(spark, fake_encoder):
     other = EncoderSpec(fake_encoder.path, "0" * 64, fake_encoder.encoder_id, fake_encoder.dim)
     with pytest.raises(Exception, match="has digest"):
         spark.range(1).select(embed_udf(other, 8, 100, 1)(F.lit("x"))).collect()
+
+
+def test_a_worker_keeps_what_it_loaded_from_the_garbage_collector(spark, fake_encoder):
+    @F.pandas_udf("long")
+    def frozen(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        for batch in batches:
+            yield pd.Series([gc.get_freeze_count()] * len(batch))
+
+    texts = spark.createDataFrame([("one",), ("two",)], "text string").repartition(2)
+    texts.select(embed_udf(fake_encoder, 4, 1_000, 1)("text")).collect()
+    assert max(row[0] for row in texts.select(frozen("text")).collect()) > 10_000  # TensorFlow alone makes more

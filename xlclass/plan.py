@@ -4,7 +4,7 @@ A Python worker encodes on one core and holds a model of its own, so memory deci
 is counted as resident memory, TensorFlow's libraries included: it is what YARN and `docker stats` count, worker by worker.
 
 Why no spark.executor.pyspark.memory: Spark makes it a limit on *address space* (RLIMIT_AS), of which a worker maps 3.5 GiB where
-it holds 1.5; what the workers hold goes into spark.executor.memoryOverhead, where a cluster manager looks for it.
+it holds 1.7; what the workers hold goes into spark.executor.memoryOverhead, where a cluster manager looks for it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from xlclass.errors import MachineError, SettingsError
 MIB, GIB = 2**20, 2**30
 
 # Measured in November 2026 on 2 cores of an AMD EPYC, TensorFlow 2.21, one thread: peak resident memory of one process that has
-# loaded what the chain's workers load. 1,002 MiB with the embedded MUSE alone, 1,128 with the preparation and the detector.
-WORKER_LOADED = 1_130 * MIB
+# loaded what the chain's workers load: 1,002 MiB with the embedded MUSE alone, 1,128 with the preparation and the detector. In
+# Spark, Arrow's batches and the head come on top: at its peak a worker of tests/bench/backfill.py held 1,741 MiB.
+WORKER_LOADED = 1_330 * MIB
 # The same while it encodes, a character of a batch (texts times the longest): 24 x 1,000 characters added 147 MiB in mixed languages,
 # 288 in Chinese, 436 where each character is a token, after all else; 256 x 1,000 added 1,640 MiB, 6.6 KiB a character.
 WORKER_PER_CHARACTER = 18 * 1024
@@ -31,9 +32,9 @@ HEAP, HEAP_PER_CORE = 2 * GIB, GIB // 2  # 3 GiB for two cores, as in conf/spark
 MIN_OVERHEAD, OVERHEAD = 384 * MIB, 0.1  # Spark's own rule for what a JVM takes beside its heap
 MOST_CORES = 16  # an executor: its heap stays at 10 GiB, far under the 32 where the JVM's pointers double
 
-# One core, float32, end to end: tests/bench/backfill.py measures it. In processor time on a busy machine, preparing and encoding 3,000
-# texts of the real catalogue (268 characters) took 0.0046 a row, and 0.0031 in bfloat16.
-SECONDS_PER_ROW = 0.0037
+# One core, float32, end to end: from 10,000 to 100,000 rows of the real catalogue (268 characters a text) tests/bench/backfill.py took
+# 0.00433 s a row and core on 2026-11-25; bfloat16 takes two thirds of that where the processor has it (tests/bench/precision.py).
+SECONDS_PER_ROW = 0.0043
 COST_PER_CORE_HOUR = 0.05
 TASKS_PER_WORKER = 4  # so that no core waits long for the last one
 CHUNK_VIDEOS_PER_WORKER = 25_000  # a minute or two of work, against which a commit of some seconds is little
@@ -43,7 +44,7 @@ def worker_bytes(batch_characters: int = BATCH_CHARACTERS) -> int:
     """Resident memory of one Python worker at its peak.
 
     >>> worker_bytes() // MIB
-    1551
+    1751
     """
     return WORKER_LOADED + WORKER_PER_CHARACTER * batch_characters
 
@@ -103,9 +104,9 @@ def capacity(
 
     >>> plan = capacity(cores=32, memory_bytes=64 * GIB, rows=500_000_000)
     >>> plan.executors, plan.workers_per_executor, round(plan.seconds / 3600)
-    (2, 14, 18)
+    (2, 13, 23)
     >>> plan.settings()["spark.executor.memory"]
-    '9216m'
+    '8704m'
 
     Raises:
         MachineError: not one worker fits.

@@ -172,22 +172,23 @@ class Memory:
 
 
 def _resident() -> list[int]:
-    """Resident bytes of this process's family, the bare loop's two processes left out."""
-    parents, sizes = {}, {}
+    """Resident bytes of this process's family; neither the bare loop's two processes nor a fork of the JVM that is about to run a shell's command."""
+    parents, sizes, commands = {}, {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text().rpartition(") ")[2].split()
-                is_loop = b"spawn_main" in (entry / "cmdline").read_bytes()
+                command = (entry / "cmdline").read_bytes()
             except OSError:  # it ended meanwhile
                 continue
-            parents[int(entry.name)], sizes[int(entry.name)] = int(fields[1]), 0 if is_loop else 4096 * int(fields[21])
+            parents[int(entry.name)], sizes[int(entry.name)], commands[int(entry.name)] = int(fields[1]), 4096 * int(fields[21]), command
     family, own = [], multiprocessing.current_process().pid
-    for pid in parents:
+    for pid, command in commands.items():
         above = pid
         while above and above != own:
             above = parents.get(above, 0)
-        family += [sizes[pid]] if above == own else []
+        is_fork = b"java" in command.partition(b"\0")[0] and commands.get(parents[pid]) == command
+        family += [sizes[pid]] if above == own and b"spawn_main" not in command and not is_fork else []
     return family
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import deltalake
@@ -40,11 +41,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--catalogue", type=Path, default=ROOT.parent / "shared" / "data" / "youtube" / "catalog.parquet")
     parser.add_argument("--quick", action="store_true", help="4,000 rows, the accuracy bars not judged")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave settings, catalogue and lake in this new folder, for the benches that take a lake")
     arguments = parser.parse_args()
     if not arguments.catalogue.is_file():
         print(f"real_catalogue: there is no {arguments.catalogue}; give --catalogue")
         return 2
-    with tempfile.TemporaryDirectory() as folder:
+    if arguments.keep:
+        arguments.keep.mkdir(parents=True)
+    with nullcontext(arguments.keep) if arguments.keep else tempfile.TemporaryDirectory() as folder:
         catalogue = pq.read_table(arguments.catalogue).to_pandas()
         if arguments.quick:
             catalogue = catalogue.sample(4_000, random_state=1)
