@@ -86,7 +86,7 @@ class Bench:
             "passes": [(str(self.files[texts]), batch) for batch in batches],
             "warm_up": str(self.files["warm_up"]),
             "encoder": self.encoder,
-            "partitions": max(2, -(-self.num_texts[texts] // 2_000)),  # the backfill's rule on two cores
+            "partitions": 2 * max(1, -(-self.num_texts[texts] // 4_000)),  # the backfill's rule on two cores
             "conf": str(CONF),
             "arrow_records": batches[0],
             **{"out": str(out), "result": str(result), "scratch": str(scratch)},
