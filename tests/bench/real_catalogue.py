@@ -48,7 +48,7 @@ def main() -> int:
         return 2
     if arguments.keep:
         arguments.keep.mkdir(parents=True)
-    with nullcontext(arguments.keep) if arguments.keep else tempfile.TemporaryDirectory() as folder:
+    with nullcontext(arguments.keep.absolute()) if arguments.keep else tempfile.TemporaryDirectory() as folder:
         catalogue = pq.read_table(arguments.catalogue).to_pandas()
         if arguments.quick:
             catalogue = catalogue.sample(4_000, random_state=1)
