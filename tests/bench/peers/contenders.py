@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from agreement import disagreement
 from environments import environment
 
+from xlclass.chunks import encoding_tasks
+
 SCRIPTS = Path(__file__).parent
 ROOT = SCRIPTS.parents[2]
 WORK = ROOT / "build" / "bench" / "peers"
@@ -86,7 +88,7 @@ class Bench:
             "passes": [(str(self.files[texts]), batch) for batch in batches],
             "warm_up": str(self.files["warm_up"]),
             "encoder": self.encoder,
-            "partitions": 2 * max(1, -(-self.num_texts[texts] // 4_000)),  # the backfill's rule on two cores
+            "partitions": encoding_tasks(self.num_texts[texts], 2),
             "conf": str(CONF),
             "arrow_records": batches[0],
             **{"out": str(out), "result": str(result), "scratch": str(scratch)},
