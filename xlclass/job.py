@@ -107,8 +107,8 @@ def _run(form: logs.LogForm, settings: Settings, parsed: argparse.Namespace, bod
         _record(run, "refused", str(error))
         raise
     except Exception as error:
-        _record(run, "failed", f"{type(error).__name__}: {error}"[:1000])
         sentence = monitor.explained(error)
+        _record(run, "failed", sentence or f"{type(error).__name__}: {error}"[:1000])
         if sentence:
             raise MachineError(sentence) from error
         raise

@@ -194,6 +194,9 @@ def test_a_run_whose_only_worker_is_gone_ends_in_one_sentence_and_is_gone_on_wit
     assert process.wait(LIMIT) == 2, system.said()[-3000:]
     assert "there was no worker for 10 s" in system.said()
     assert "Traceback" not in system.said().split("there was no worker")[1]
+    recorded = deltalake.DeltaTable(str(system.lake / "runs")).to_pandas().sort_values("finished_at").iloc[-1]
+    assert recorded["outcome"] == "failed"
+    assert "there was no worker for 10 s" in recorded["message"]
     assert system.finish() == 0, system.said()[-3000:]
     same_contents(system, undisturbed)
 

@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import functions as F
 
 from xlclass import __version__
 from xlclass.config import Settings, settings_digest
+from xlclass.lake.reading import dataset_of
 from xlclass.lake.tables import Lake
 from xlclass.redaction import redacted, redacted_within
 from xlclass.schemas import RUNS
@@ -74,31 +78,34 @@ class Run:
         log.info("%s: %.1f s%s", name, seconds, f", {step.num_rows:,} rows" if step.num_rows else "")
 
     def record(self, outcome: str, message: str | None = None) -> None:
-        """Writes the run's row: outcome done, refused or failed."""
+        """Writes the run's row: outcome done, refused or failed.
+
+        By deltalake and not by Spark, which would wait for a worker where the run ends because there is none.
+        """
+        path = self.lake.path(RUNS)
+        if not DeltaTable.is_deltatable(path) or set(RUNS.names) - {field.name for field in DeltaTable(path).schema().fields}:
+            self.lake.ensure(RUNS)
+        table = DeltaTable(path)
+        write_deltalake(table, pa.Table.from_pylist([self._row(outcome, message)], schema=dataset_of(table, path).schema), mode="append")
+
+    def _row(self, outcome: str, message: str | None) -> dict[str, Any]:
         settings = json.dumps(redacted_within(dataclasses.asdict(self.settings)), default=str, sort_keys=True)
-        counts = dataclasses.astuple(self.counts) if self.counts else (None,) * 4
-        steps = [(step.name, step.seconds, step.num_rows) for step in self.steps]
-        self.lake.append_values(
-            RUNS,
-            [
-                (
-                    self.run_id,
-                    self.job,
-                    outcome,
-                    redacted(message) if message else None,
-                    self.started_at,
-                    utc_now(),
-                    settings,
-                    settings_digest(self.settings),
-                    self.source,
-                    self.source_version,
-                    *counts,
-                    self.rules or None,
-                    steps,
-                    __version__,
-                )
-            ],
-        )
+        return {
+            "run_id": self.run_id,
+            "job": self.job,
+            "outcome": outcome,
+            "message": redacted(message) if message else None,
+            "started_at": self.started_at,
+            "finished_at": utc_now(),
+            "settings": settings,
+            "settings_fingerprint": settings_digest(self.settings),
+            "source": self.source,
+            "source_version": self.source_version,
+            **(dataclasses.asdict(self.counts) if self.counts else {}),
+            "rules": list(self.rules.items()) or None,
+            "steps": [{"name": step.name, "seconds": step.seconds, "num_rows": step.num_rows} for step in self.steps],
+            "code_version": __version__,
+        }
 
 
 def last_source_version(lake: Lake, source: str) -> str | None:
