@@ -173,6 +173,31 @@ def test_a_new_head_scores_all_and_is_logged_once_though_the_run_ends_between_th
         assert (logged.count(), logged.select("video_id").distinct().count()) == (scored + 1, scored)  # "new" when it came, then all
 
 
+@pytest.mark.parametrize("stale", ["all", "some"])
+def test_classify_logs_once_what_a_killed_one_scored(served, another, monkeypatch, stale):
+    run = another(served)
+    version = Registry(run.lake.root).champion()
+    if stale == "some":  # staged and merged
+        run.lake.delete_where(PREDICTIONS, "video_id = 'v3'")
+    else:  # written anew in one commit
+        bundle = copy.deepcopy(version.load())
+        bundle.manifest["model_version"] = "another head"
+        version = Registry(run.lake.root).register(bundle, run.run_id)
+    logged = run.lake.read(PREDICTION_LOG).count()
+    monkeypatch.setattr(run.lake, "append", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        classify(run, version)
+    monkeypatch.undo()
+    for _ in range(2):
+        classify(run, version)
+        assert run.lake.read(PREDICTIONS).count() == len(_rows(run, EMBEDDINGS))
+        assert run.lake.read(PREDICTION_LOG).count() == logged + (1 if stale == "some" else len(_rows(run, EMBEDDINGS)))
+
+
+def _killed(*_):
+    raise KeyboardInterrupt
+
+
 def test_classify_gives_no_text_a_row_without_category(served):
     row = _rows(served, PREDICTIONS)["v3"]
     assert (row["status"], row["top_category"], row["top_confidence"], row["categories"], row["confidences"]) == ("no_text", None, None, None, None)

@@ -34,3 +34,10 @@ def test_channel_profiles_know_the_usual_language_only_where_most_videos_declare
 
 def test_channel_profiles_are_empty_without_channels(spark):
     assert _profiles(spark, [("v", None, ["a"], "en"), ("w", None, ["a"], "en")]) == {}
+
+
+def test_channel_profiles_take_a_video_of_several_rows_for_one(spark):
+    rows = [("v", "c", ["once"], "fr"), ("v", "c", ["once"], "fr"), ("w", "c", ["both"], "fr"), ("x", "c", ["both"], None)]
+    profile = _profiles(spark, rows)["c"]
+    assert profile["tags"] == ["both"]
+    assert profile["num_videos"] == 3

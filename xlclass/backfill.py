@@ -43,6 +43,7 @@ from xlclass.pending import (
     stale_videos,
 )
 from xlclass.plan import SECONDS_PER_ROW
+from xlclass.rescoring import Scorer, end_rescoring
 from xlclass.schemas import CHANNELS, EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
     run.source, run.source_version = catalogue.shown_name, catalogue.version
     with _holding(run) as lease:
         plans = Plans(run.lake.spark, run.lake.root)
+        end_rescoring(run.lake, plans)
         if request.abandon:
             plans.drop()
         intent = _intent(run, preparation.version, encoder, version, request)
@@ -91,15 +93,17 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
             plan = _planned(run, catalogue, plans, intent, encoder, request)
         run.counts, run.rules = Counts(**plan.counts), dict(plan.rules)
         if not request.dry_run:
-            _carry_out(run, plan, Chunks(run, plans, lease, encoder, version, request.languages))
+            chunks = Chunks(run, plans, lease, encoder, version, request.languages)
+            scorer = Scorer(run, plans, lease, version, request.languages) if version else None
+            _carry_out(plan, chunks, scorer)
 
 
 def classify(run: Run, version: ModelVersion) -> None:
     """Scores every embedding that `version` has not scored in its present form; reads `embeddings` only."""
     with _holding(run) as lease:
-        plans, plan_id = Plans(run.lake.spark, run.lake.root), uuid.uuid4().hex[:16]
-        Chunks(run, plans, lease, None, version, ()).rescore(plan_id)
-        plans.drop_rows(plan_id)
+        plans = Plans(run.lake.spark, run.lake.root)
+        end_rescoring(run.lake, plans)
+        Scorer(run, plans, lease, version).score_stale()
 
 
 def _holding(run: Run) -> Lease:
@@ -177,7 +181,7 @@ def _stage_chunks(run: Run, plans: Plans, rows: DataFrame, plan: Plan, name: str
     num_files = 2 * run.lake.spark.sparkContext.defaultParallelism
     chunked = rows.withColumn("chunk", chunk_of(plan.num_chunks))
     if plan.num_chunks == 1:
-        chunked = chunked.repartition(num_files)
+        chunked = chunked.repartition(num_files, "video_id")  # by a column: else Spark sorts the texts first, so that a task tried again gives the same
     else:
         chunked = chunked.repartition(plan.num_chunks * num_files, "chunk", F.pmod(F.xxhash64(F.lit(1), "video_id"), F.lit(num_files)))
     chunked.write.partitionBy("chunk").parquet(plans.staged(plan.plan_id, name))
@@ -217,13 +221,13 @@ def _print_plan(run: Run, plan: Plan, num_gone: int) -> None:
     print("\n".join(lines))  # noqa: T201  the answer of --dry-run
 
 
-def _carry_out(run: Run, plan: Plan, chunks: Chunks) -> None:
+def _carry_out(plan: Plan, chunks: Chunks, scorer: Scorer | None) -> None:
     chunks.reject(plan)
     for chunk in range(plan.num_chunks):
         chunks.do(plan, chunk)
     chunks.delete_gone(plan)
-    if chunks.version:
-        chunks.rescore(plan.plan_id)
+    if scorer and scorer.score_stale():
+        chunks.changed |= {PREDICTIONS.name, PREDICTION_LOG.name}
     chunks.finish()
 
 

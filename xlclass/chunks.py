@@ -20,15 +20,14 @@ from xlclass.lake.lease import Lease
 from xlclass.lake.plans import Plan, Plans
 from xlclass.lake.runs import Run, utc_now
 from xlclass.model.bundle import ModelVersion
-from xlclass.pending import CARRIED, FEW, hinted, unlike_embeddings
-from xlclass.pipeline import classification_digest, classify_embeddings, encode_key, encode_videos, log_rows, prepare_videos
+from xlclass.pending import CARRIED, unlike_embeddings
+from xlclass.pipeline import classify_embeddings, encode_key, encode_videos, log_rows, prepare_videos, threads_of
 from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS, Table
 
 log = logging.getLogger(__name__)
 _TASK_VIDEOS = 2_000  # videos a task encodes: seconds, so that progress shows and a lost worker costs little
 _MOST_FAILED = 0.5  # share of a chunk's texts that may fail before it is the encoder that is broken
 _ENCODED = "rows_encoded"
-_WHOLE, _SOME = "rescored-all", "rescored-some"
 _FAILED_ROWS = "rows_failed"  # of the source, beside the rules in a chunk's tally
 _FAILURES = dict(zip(ENCODING, (FAILED, NOT_FINITE), strict=True))
 
@@ -40,7 +39,7 @@ class Chunks:
     run: Run
     plans: Plans
     lease: Lease
-    encoder: EncoderSpec | None
+    encoder: EncoderSpec
     version: ModelVersion | None
     languages: tuple[str, ...]
     changed: set[str] = field(default_factory=set)
@@ -85,23 +84,6 @@ class Chunks:
                     self.run.lake.delete(table, gone, f"{plan.plan_id}/gone")
                     self.changed.add(table.name)
 
-    def rescore(self, plan_id: str) -> None:
-        """Scores every embedding that the version has not scored in its present form, from `embeddings` alone."""
-        assert self.version
-        lake = self.run.lake
-        with self.run.step("classify") as step:
-            is_new = not self.languages and lake.read(PREDICTIONS).where(F.col("model_version") == self.version.name).isEmpty()
-            if is_new or self.plans.is_marked(plan_id, _WHOLE):  # marked by a run that was killed
-                step.num_rows += self._score_all(plan_id)
-                return
-            known = lake.read(PREDICTIONS).select("video_id", F.col("input_digest").alias("known_digest"))
-            wanted = self._of_languages(lake.read(EMBEDDINGS)).select("video_id", classification_digest(self.version).alias("digest"))
-            joined = wanted.join(known, "video_id", how="left")
-            stale = joined.where(~F.col("known_digest").eqNullSafe(F.col("digest"))).select("video_id", F.col("known_digest").isNull().alias("is_new"))
-            step.num_expected = stale.persist().count()
-            step.num_rows += self._score_stale(plan_id, stale, step.num_expected)
-            stale.unpersist()
-
     def finish(self) -> None:
         """The plan is done: nothing of it is kept; tables of many small files are put together."""
         self.plans.drop()
@@ -119,7 +101,6 @@ class Chunks:
 
     def _encode(self, plan: Plan, chunk: int, videos: DataFrame | None) -> tuple[DataFrame | None, Counter[str]]:
         """The chunk's rows of `embeddings`, staged, with `is_new` and `is_encoded`, and their sums; a vector that is right already is copied."""
-        assert self.encoder
         pending = self._to_encode(videos) if videos is not None else None
         stale = self.plans.rows(plan.plan_id, "stale", f"chunk={chunk}")
         both = [rows.select("video_id", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector") for rows in (pending, stale) if rows]
@@ -144,14 +125,12 @@ class Chunks:
         return staged, counted
 
     def _encoded(self, fresh: DataFrame, num_fresh: int) -> DataFrame:
-        assert self.encoder
         num_tasks = encoding_tasks(num_fresh, self.run.lake.spark.sparkContext.defaultParallelism)
-        rows = encode_videos(fresh, self.encoder, self.run.settings.encoder, num_tasks, self._threads)
+        rows = encode_videos(fresh, self.encoder, self.run.settings.encoder, num_tasks, threads_of(self.run.lake.spark))
         return rows.withColumn("is_encoded", F.lit(True))
 
     def _to_encode(self, videos: DataFrame) -> DataFrame:
         """The chunk's videos with `is_new` and `has_vector` as `embeddings` has it, without those whose row there is right."""
-        assert self.encoder
         new = videos.where("is_new").withColumn("has_vector", F.lit(False))
         changed = videos.where("NOT is_new")
         if changed.isEmpty():
@@ -174,7 +153,7 @@ class Chunks:
         if embeddings is not None:
             self._commit(EMBEDDINGS, embeddings.drop("is_encoded"), commit_id)
             if self.version:
-                scored = classify_embeddings(embeddings, self.version, self.run.run_id, self._threads)
+                scored = classify_embeddings(embeddings, self.version, self.run.run_id, threads_of(self.run.lake.spark))
                 predictions = self.plans.stage(scored, plan.plan_id, chunk, "predictions")
                 self._commit(PREDICTIONS, predictions, commit_id)
                 self.run.lake.append(PREDICTION_LOG, log_rows(predictions), commit_id)
@@ -187,42 +166,6 @@ class Chunks:
             self.run.rules[rule] += tally.get(rule, 0)
         self.run.counts.rows_ok -= tally.get(_FAILED_ROWS, 0)
         self.run.counts.rows_rejected += tally.get(_FAILED_ROWS, 0)
-
-    def _score_stale(self, plan_id: str, stale: DataFrame, num_stale: int) -> int:
-        """How many rows were stale: scored, staged and merged; all rows are scored where that is more than half, or many."""
-        assert self.version
-        lake = self.run.lake
-        began = self.plans.is_marked(plan_id, _SOME)  # by a run that was killed
-        if not num_stale and not began:
-            return 0
-        embeddings = lake.read(EMBEDDINGS)
-        if not self.languages and not began and (num_stale > FEW or 2 * num_stale > embeddings.count()):
-            return self._score_all(plan_id)
-        rows = embeddings.join(hinted(stale, num_stale), "video_id", how="inner")
-        staged = self.plans.stage(classify_embeddings(rows, self.version, self.run.run_id, self._threads), plan_id, _SOME)
-        self.lease.check()
-        lake.commit(PREDICTIONS, staged, f"{plan_id}/rescored")
-        lake.append(PREDICTION_LOG, log_rows(staged), f"{plan_id}/rescored")
-        self.changed |= {PREDICTIONS.name, PREDICTION_LOG.name}
-        return num_stale
-
-    def _score_all(self, plan_id: str) -> int:
-        """How many embeddings there are: `predictions` is written anew in one commit, which the log then takes its rows from; nothing is staged."""
-        assert self.version
-        lake = self.run.lake
-        embeddings = lake.read(EMBEDDINGS)
-        num_rows = embeddings.count()
-        if num_rows:
-            self.plans.mark(plan_id, _WHOLE)  # so that a run that goes on writes the log, though no prediction is stale by then
-            self.lease.check()
-            lake.replace(PREDICTIONS, classify_embeddings(embeddings, self.version, self.run.run_id, self._threads), f"{plan_id}/rescored")
-            lake.append(PREDICTION_LOG, log_rows(lake.read(PREDICTIONS)), f"{plan_id}/rescored")
-            self.changed |= {PREDICTIONS.name, PREDICTION_LOG.name}
-        return num_rows
-
-    @property
-    def _threads(self) -> int:
-        return int(self.run.lake.spark.conf.get("spark.task.cpus", "1"))
 
     def _reject_failed(self, plan: Plan, chunk: int, videos: DataFrame | None, failed: DataFrame) -> int:
         """Records the videos that the encoder fails on, and gives how many of them are rows of the source: they do not reach `videos`."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from xlclass.catalog.language import UNKNOWN, base_language, decide_all
@@ -135,6 +135,11 @@ def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: st
         decision.top_logit.alias("top_logit"),
         *(["is_new"] if "is_new" in embeddings.columns else []),
     )
+
+
+def threads_of(spark: SparkSession) -> int:
+    """Threads that a task may use."""
+    return int(spark.conf.get("spark.task.cpus", "1"))
 
 
 def log_rows(predictions: DataFrame) -> DataFrame:

@@ -217,7 +217,7 @@ def test_a_second_backfill_leaves_at_once_and_names_the_first(prepared, undistur
 def test_a_full_disk_ends_in_one_sentence_and_leaves_no_half_version(prepared, undisturbed, tmp_path, part):
     disk = tmp_path / "disk"
     disk.mkdir()
-    needed = sum(file.stat().st_size for file in prepared.folder.rglob("*") if file.is_file())
+    needed = sum(-(-file.stat().st_size // 4096) * 4096 for file in prepared.lake.rglob("*") if file.is_file())  # a tmpfs gives whole pages
     size = int(needed + 400_000 + part * random.randint(100_000, 300_000))
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(disk)], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody mount a small disk")

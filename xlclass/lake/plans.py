@@ -10,6 +10,8 @@ retried from the staged rows, and neither a killed run nor a changed source leav
     _plan/<plan_id>/stale/chunk=3/      videos whose text is to be encoded, though the video itself is as it was
     _plan/<plan_id>/3/videos/ ...       what the chunk made
     _plan/<plan_id>/3/done              the chunk's last commit is in
+    _plan/rescoring.json                the rescoring that is under way, with or without a plan
+    _plan/<rescoring_id>/rescored/      what it scored, where that was not all
 """
 
 from __future__ import annotations
@@ -44,6 +46,20 @@ class Plan:
     profile_version: str | None = None
 
 
+@dataclass(frozen=True)
+class Rescoring:
+    """A model version scores what it has not scored: the rows that are staged, or else all in one commit."""
+
+    rescoring_id: str
+    model_version: str
+    is_staged: bool = False
+
+    @property
+    def commit_id(self) -> str:
+        """The id of its commits."""
+        return f"{self.rescoring_id}/rescored"
+
+
 class Plans:
     """The plan of a lake, if one is under way, and its staged rows."""
 
@@ -59,10 +75,7 @@ class Plans:
 
     def begin(self, plan: Plan) -> None:
         """From now on `plan` is under way; its rows have been staged."""
-        draft = self._folder / "plan.json.draft"
-        draft.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(redacted_within(dataclasses.asdict(plan)), indent=1, default=str), encoding="utf-8")
-        draft.replace(self._folder / "plan.json")
+        _write(self._folder / "plan.json", json.dumps(redacted_within(dataclasses.asdict(plan)), indent=1, default=str))
 
     def drop(self) -> None:
         """Forgets the plan, done or not, and what was staged."""
@@ -85,16 +98,24 @@ class Plans:
             rows.write.mode("overwrite").parquet(str(path))
         return self._spark.read.parquet(str(path))
 
-    def mark(self, plan_id: str, name: str) -> None:
-        """Records that a part of the plan is under way that stages nothing."""
-        Path(self.staged(plan_id, name)).mkdir(parents=True, exist_ok=True)
+    def begin_rescoring(self, rescoring: Rescoring) -> None:
+        """From now on `rescoring` is under way."""
+        _write(self._folder / "rescoring.json", json.dumps(dataclasses.asdict(rescoring)))
 
-    def is_marked(self, plan_id: str, name: str) -> bool:
-        """Whether that part was begun, by its mark or by what it staged."""
-        return Path(self.staged(plan_id, name)).is_dir()
+    def unfinished_rescoring(self) -> Rescoring | None:
+        """The rescoring that a run left before its end."""
+        try:
+            return Rescoring(**json.loads((self._folder / "rescoring.json").read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+
+    def rescoring_done(self, rescoring: Rescoring) -> None:
+        """Forgets the rescoring, and what was staged for it."""
+        (self._folder / "rescoring.json").unlink()
+        self.drop_rows(rescoring.rescoring_id)
 
     def drop_rows(self, plan_id: str) -> None:
-        """Forgets what was staged for `plan_id` only."""
+        """Forgets what was staged for that plan, or rescoring, only."""
         shutil.rmtree(self._folder / plan_id, ignore_errors=True)
 
     def forget(self, plan_id: str, *names: object) -> None:
@@ -111,13 +132,18 @@ class Plans:
     def chunk_done(self, plan: Plan, chunk: int, tally: Mapping[str, int]) -> None:
         """Records that the chunk's last commit is in, and its counts; what was staged for it goes."""
         folder = Path(self.staged(plan.plan_id, chunk))
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / "done.draft"
-        draft.write_text(json.dumps(tally), encoding="utf-8")
-        draft.replace(folder / "done")
+        _write(folder / "done", json.dumps(tally))
         for other in folder.iterdir():
             if other.is_dir():
                 shutil.rmtree(other)
+
+
+def _write(path: Path, text: str) -> None:
+    """The whole file or none of it, whenever the run is killed."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
 
 
 def require_same(plan: Plan, intent: Mapping[str, Any]) -> None:

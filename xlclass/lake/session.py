@@ -23,6 +23,7 @@ _ALWAYS = {
 _UNLESS_SET = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",  # texts that are sorted by length together
     "spark.ui.showConsoleProgress": "false",
+    "spark.sql.codegen.cache.maxEntries": "1000",  # a backfill generates more than the 100 classes that are kept: each run in a session compiled them anew
 }
 _LOCAL_UNLESS_SET = {
     "spark.driver.bindAddress": "127.0.0.1",

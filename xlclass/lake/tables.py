@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import deltalake
 from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import Column as Expression
@@ -97,6 +98,10 @@ class Lake:
             self._merge(table, changed, f"{commit_id}/changed", lambda merge: merge.whenMatchedUpdateAll().whenNotMatchedInsertAll())
         return num_new, num_changed
 
+    def has_taken(self, table: Table, commit_id: str) -> bool:
+        """Whether a commit of that id is in."""
+        return deltalake.DeltaTable(self.path(table)).transaction_version(_application(table, commit_id)) is not None
+
     def delete(self, table: Table, keys: DataFrame, commit_id: str) -> None:
         """Deletes the rows of these keys; `keys` must be staged."""
         self._merge(table, keys, commit_id, lambda merge: merge.whenMatchedDelete())
@@ -150,13 +155,18 @@ class Lake:
     def _write(self, table: Table, rows: DataFrame, mode: str, commit_id: str | None) -> None:
         writer = conform(rows, table).write.format("delta").mode(mode)
         if commit_id:
-            writer = writer.option("txnAppId", f"{table.name}/{commit_id}").option("txnVersion", 1)
+            writer = writer.option("txnAppId", _application(table, commit_id)).option("txnVersion", 1)
         _retried(lambda: writer.save(self.path(table)))
 
     def _merge(self, table: Table, rows: DataFrame, commit_id: str, clauses: Callable[[DeltaMergeBuilder], DeltaMergeBuilder]) -> None:
         same_key = " AND ".join(f"old.{key} = new.{key}" for key in table.keys if key in rows.columns)
-        with _set(self.spark, {"spark.databricks.delta.write.txnAppId": f"{table.name}/{commit_id}", "spark.databricks.delta.write.txnVersion": "1"}):
+        with _set(self.spark, {"spark.databricks.delta.write.txnAppId": _application(table, commit_id), "spark.databricks.delta.write.txnVersion": "1"}):
             _retried(lambda: clauses(DeltaTable.forPath(self.spark, self.path(table)).alias("old").merge(rows.alias("new"), same_key)).execute())
+
+
+def _application(table: Table, commit_id: str) -> str:
+    """What Delta knows a commit by that it takes once."""
+    return f"{table.name}/{commit_id}"
 
 
 @contextmanager

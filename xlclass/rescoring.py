@@ -1,0 +1,102 @@
+"""Every embedding scored that the model version has not scored in its present form, from `embeddings` alone, exactly once.
+
+A rescoring is noted (`lake/plans.py`) before it changes a table, and its commits have its id, so that the next run ends what a
+killed one left between the predictions and their log.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from xlclass.lake.lease import Lease
+from xlclass.lake.plans import Plans, Rescoring
+from xlclass.lake.runs import Run, Step
+from xlclass.lake.tables import Lake
+from xlclass.model.bundle import ModelVersion
+from xlclass.pending import FEW, hinted
+from xlclass.pipeline import classification_digest, classify_embeddings, log_rows, threads_of
+from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS
+
+
+@dataclass
+class Scorer:
+    """What a rescoring is done with; `languages` are the only ones that are scored, empty for all."""
+
+    run: Run
+    plans: Plans
+    lease: Lease
+    version: ModelVersion
+    languages: tuple[str, ...] = ()
+
+    def score_stale(self) -> int:
+        """Scores what the version has not scored as it is now, and gives how many rows it scored."""
+        with self.run.step("classify") as step:
+            is_new = not self.languages and self.run.lake.read(PREDICTIONS).where(F.col("model_version") == self.version.name).isEmpty()
+            num_scored = self._score_all() if is_new else self._score_changed(step)
+            step.num_rows += num_scored
+        return num_scored
+
+    def _score_changed(self, step: Step) -> int:
+        embeddings, stale = self.run.lake.read(EMBEDDINGS), self._stale().persist()
+        try:
+            step.num_expected = num_stale = stale.count()
+            if not self.languages and num_stale and (num_stale > FEW or 2 * num_stale > embeddings.count()):
+                return self._score_all()
+            if num_stale:
+                self._score_some(embeddings.join(hinted(stale, num_stale), "video_id", how="inner"))
+            return num_stale
+        finally:
+            stale.unpersist()
+
+    def _stale(self) -> DataFrame:
+        """video_id and is_new of the embeddings that the version has not scored as they are."""
+        lake = self.run.lake
+        known = lake.read(PREDICTIONS).select("video_id", F.col("input_digest").alias("known_digest"))
+        embeddings = lake.read(EMBEDDINGS)
+        wanted = embeddings.where(F.col("language").isin(*self.languages)) if self.languages else embeddings
+        joined = wanted.select("video_id", classification_digest(self.version).alias("digest")).join(known, "video_id", how="left")
+        return joined.where(~F.col("known_digest").eqNullSafe(F.col("digest"))).select("video_id", F.col("known_digest").isNull().alias("is_new"))
+
+    def _score_some(self, rows: DataFrame) -> None:
+        """Scores the rows, which have `is_new`, stages and merges them."""
+        noted = Rescoring(uuid.uuid4().hex[:16], self.version.name, is_staged=True)
+        self.plans.stage(self._scored(rows), noted.rescoring_id, "rescored")
+        self._carry_out(noted)
+
+    def _score_all(self) -> int:
+        """How many embeddings there are: `predictions` is written anew in one commit, which the log then takes its rows from; nothing is staged."""
+        embeddings = self.run.lake.read(EMBEDDINGS)
+        num_rows = embeddings.count()
+        if num_rows:
+            noted = Rescoring(uuid.uuid4().hex[:16], self.version.name)
+            self._carry_out(noted, self._scored(embeddings))
+        return num_rows
+
+    def _carry_out(self, noted: Rescoring, all_rows: DataFrame | None = None) -> None:
+        self.plans.begin_rescoring(noted)
+        self.lease.check()
+        if all_rows is not None:
+            self.run.lake.replace(PREDICTIONS, all_rows, noted.commit_id)
+        end_rescoring(self.run.lake, self.plans)
+
+    def _scored(self, rows: DataFrame) -> DataFrame:
+        return classify_embeddings(rows, self.version, self.run.run_id, threads_of(rows.sparkSession))
+
+
+def end_rescoring(lake: Lake, plans: Plans) -> None:
+    """Ends the rescoring that is noted, if one is: what was staged is committed, what was committed is logged; each commit is taken once."""
+    noted = plans.unfinished_rescoring()
+    if noted is None:
+        return
+    staged = plans.rows(noted.rescoring_id, "rescored") if noted.is_staged else None
+    if staged is not None:
+        lake.commit(PREDICTIONS, staged, noted.commit_id)
+        lake.append(PREDICTION_LOG, log_rows(staged), noted.commit_id)
+    elif lake.has_taken(PREDICTIONS, noted.commit_id):
+        scored = lake.read(PREDICTIONS).where(F.col("model_version") == noted.model_version)
+        lake.append(PREDICTION_LOG, log_rows(scored), noted.commit_id)
+    plans.rescoring_done(noted)
