@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any
 
 import numpy as np
+
+from xlclass.catalog.cleaning import compatible
 
 UNKNOWN = "und"
 _MAX_TAGS = 5  # more of them, and any order, gained nothing
@@ -49,7 +50,7 @@ _LETTERS = {  # what a script's letters and their marks are, as in a regular exp
     "Hani": "\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff",  # with kana: Japanese writes both
 }
 _SCRIPTS = tuple(_LETTERS)
-_NOT_OF = {script: re.compile(f"[^{letters}]+") for script, letters in _LETTERS.items()}
+_WORDS = {script: re.compile(f"[{letters}]+") for script, letters in _LETTERS.items()}
 _WEIGHT = np.array([0.0, *(2.5 if script in ("Hang", "Hani") else 1.0 for script in _SCRIPTS)])  # a syllable or a word stands for 2.5 letters
 _MOSTLY_LATIN = 0.7  # names and brands are in Latin letters everywhere: below this share the title is in its other script
 _ALONE = {  # the language of a script that one language writes, as far as catalogues go
@@ -94,35 +95,48 @@ def detect(texts: Sequence[str]) -> list[tuple[str, float]]:
     >>> detect(["أفضل أهداف الدوري", "คลิปใหม่ของฉัน\nfunny video", "★ 2026 ★"])
     [('ar', 0.98), ('th', 0.99), ('und', 0.0)]
     """
-    return [_detect(text) for text in texts]
+    titles, rests = [], []
+    for text in texts:
+        title, _, rest = text.partition("\n")
+        titles.append(title)
+        rests.append(rest)
+    scripts = _scripts(titles)
+    silent = [row for row, found in enumerate(scripts) if found is None]
+    for row, found in zip(silent, _scripts([rests[row] for row in silent]), strict=True):
+        scripts[row] = found
+    return [_detect(text, *found) if found else (UNKNOWN, 0.0) for text, found in zip(texts, scripts, strict=True)]
 
 
 def _cleaned(text: str | None) -> str:
     """The text on one line, without links and mentions, letters in their plain forms; cut first, so that any size is quick."""
-    return " ".join(unicodedata.normalize("NFKC", _LINK.sub(" ", (text or "")[: 2 * _MAX_CHARACTERS])).split())
+    if not text:
+        return ""
+    text = text[: 2 * _MAX_CHARACTERS]
+    if "@" in text or "://" in text or "www." in text:
+        text = _LINK.sub(" ", text)
+    return " ".join(compatible(text).split())
 
 
-def _detect(text: str) -> tuple[str, float]:
-    title, _, rest = text.partition("\n")
-    script, share = _script(title) or _script(rest) or ("", 0.0)
-    if not script:
-        return UNKNOWN, 0.0
-    language, confidence = _in_script(script, " ".join(_NOT_OF[script].sub(" ", text).split()))
+def _detect(text: str, script: str, share: float) -> tuple[str, float]:
+    """The language of a text whose title has that share of its letters in `script`, and how likely it is right."""
+    language, confidence = _in_script(script, " ".join(_WORDS[script].findall(text)))
     return language, round(confidence if share >= 0.5 else 0.9 * confidence, 4)
 
 
-def _script(text: str) -> tuple[str, float] | None:
-    """The script that the text is written in and its share of the letters; null where there are none."""
-    codes = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype="<u2")
-    counts = np.bincount(_script_of_code()[codes], minlength=len(_WEIGHT)) * _WEIGHT
-    total = counts.sum()
-    if not total:
-        return None
-    latin = 1 + _SCRIPTS.index("Latn")
-    if counts[latin] <= _MOSTLY_LATIN * total:
-        counts[latin] = 0.0
-    most = int(counts.argmax())
-    return _SCRIPTS[most - 1], float(counts[most] / total)
+def _scripts(texts: Sequence[str]) -> list[tuple[str, float] | None]:
+    """The script that each text is written in and its share of the letters; null where there are none."""
+    if not texts:
+        return []
+    encoded = [text.encode("utf-16-le", "surrogatepass") for text in texts]
+    codes = np.frombuffer(b"".join(encoded), dtype="<u2")
+    rows = np.repeat(np.arange(len(texts)), [len(text) // 2 for text in encoded])  # of the text that each code is in
+    cells = rows * len(_WEIGHT) + _script_of_code()[codes]
+    counts = np.bincount(cells, minlength=len(texts) * len(_WEIGHT)).reshape(len(texts), -1) * _WEIGHT
+    totals = counts.sum(axis=1)
+    latin = counts[:, 1 + _SCRIPTS.index("Latn")]
+    latin[latin <= _MOSTLY_LATIN * totals] = 0.0
+    shares = counts.max(axis=1) / np.maximum(totals, 1.0)
+    return [(_SCRIPTS[most - 1], share) if share else None for most, share in zip(counts.argmax(axis=1).tolist(), shares.tolist(), strict=True)]
 
 
 @cache
@@ -131,7 +145,7 @@ def _script_of_code() -> np.ndarray:
     table = np.zeros(0x10000, dtype=np.uint8)
     letters = "".join(filter(str.isalpha, map(chr, range(len(table)))))
     for number, script in enumerate(_SCRIPTS, 1):
-        table[[ord(letter) for letter in _NOT_OF[script].sub("", letters)]] = number
+        table[[ord(letter) for word in _WORDS[script].findall(letters) for letter in word]] = number
     return table
 
 

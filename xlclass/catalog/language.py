@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from xlclass.catalog.detector import UNKNOWN, detect, detection_text
@@ -48,6 +49,7 @@ class Decision(NamedTuple):
     confidence: float | None
 
 
+@lru_cache(maxsize=1_024)
 def base_language(declared: str | None) -> tuple[str, str | None]:
     """The language and the locale that a declared BCP 47 tag means: `(language, locale)`.
 
@@ -72,7 +74,7 @@ def base_language(declared: str | None) -> tuple[str, str | None]:
 def decide(declared: str | None, detected: tuple[str, float], num_letters: int, channel_language: str | None) -> Decision:
     """The language of a video, from its declared tag, what `detect` said of its text, and its channel's usual language.
 
-    `num_letters` is how many meaningful characters the text has; the channel's language may be null.
+    `num_letters` is how many meaningful characters the text has, from ten on any number; the channel's language may be null.
 
     >>> decide("en-GB", ("en", 0.99), 40, None)
     Decision(language='en', locale='en-GB', source='declared', confidence=0.99)
@@ -100,8 +102,14 @@ def decide_all(
 ) -> list[Decision]:
     """The decision for each video; all columns are of one length, and any value may be null."""
     texts = [detection_text(*fields) for fields in zip(titles, tags, descriptions, strict=True)]
-    letters = (sum(map(str.isalnum, text)) for text in texts)
+    letters = map(_num_letters, texts)
     return [decide(*row) for row in zip(declared, detect(texts), letters, channel_languages, strict=True)]
+
+
+def _num_letters(text: str) -> int:
+    """How many letters and digits the text has, or a number of at least _FEW_LETTERS when there are as many."""
+    of_head = sum(map(str.isalnum, text[: 2 * _FEW_LETTERS]))
+    return of_head if of_head >= _FEW_LETTERS else sum(map(str.isalnum, text))
 
 
 def _undeclared(seen: str, confidence: float, num_letters: int, channel: str) -> Decision:

@@ -34,9 +34,9 @@ def shortened(text: str, language: str) -> str:
     >>> shortened("sooooo gooood!!!! hellllo Louis XIII, AAA... ?!?! 555 goriiiilla", "en")
     'so good! hello Louis XIII, AAA. ? 555 gorilla'
     """
-    if _REPEATED.search(text):
+    if _REPEATED.search(text) and _RUN.search(text):
         text = _WORD.sub(lambda match: _word(match[0], language), text)
-    return _PUNCTUATION_RUN.sub(r"\1", text)
+    return _PUNCTUATION_RUN.sub(r"\1", text) if _PUNCTUATION_RUN.search(text) else text  # a search that finds nothing is the quicker
 
 
 def _word(word: str, language: str) -> str:

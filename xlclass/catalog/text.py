@@ -106,8 +106,7 @@ class Preparation:
         num_found = num_letters(" ".join(found.values()), enough)
         if num_found < enough or self.settings.description == "always" and len(found["title"]) + len(found["tags"]) < most:
             found["description"] = self._clean(description, language, in_sentences=True)
-            num_found += num_letters(found["description"], enough)
-        if num_found < enough:
+        if num_found < enough and num_found + num_letters(found["description"], enough) < enough:
             found["channel_tags"] = self._clean_tags(_others(channel_tags, tags), language)
         text = " ".join(value for value in found.values() if value)
         text = cut(without_phones(text) if "contacts" in self._on else text, most)

@@ -18,6 +18,7 @@ _LISTS = {"no": "nb", "tl": "fil", "hr": "sh", "sr": "sh", "bs": "sh", "zh-Hant"
 _I_IS_DOTLESS = frozenset({"tr", "az"})
 _NUMERALS = frozenset("IVX")
 _WORD = re.compile(r"\w+")
+_DOTTED_I = re.compile("i\u0307+")
 _WITHOUT_SPACES = frozenset(["bo", "ja", "km", "lo", "my", "th", "yue", "zh", "zh-Hant"])
 _NOT_LATIN = _WITHOUT_SPACES | {"ar", "be", "bg", "bn", "el", "fa", "he", "hi", "ka", "kk", "ko", "mk", "ml", "mr", "ru", "si", "ta", "te", "uk", "ur"}
 _SHORTEST_WORD, _LONGEST_WORD, _LONGEST_PART = 6, 120, 16  # letters of a word that is taken apart, and of its parts
@@ -174,7 +175,7 @@ def folded(text: str, language: str) -> str:
     if "I" in text and language in _I_IS_DOTLESS:
         text = _WORD.sub(lambda match: _without_capital_i(match[0], language), text)
     lower = text.lower()
-    return lower if text.isascii() else re.sub("i\u0307+", "i", lower)  # İ has no single lower-case letter to Unicode
+    return _DOTTED_I.sub("i", lower) if "\u0307" in lower else lower  # İ has no single lower-case letter to Unicode
 
 
 @lru_cache(maxsize=65_536)
