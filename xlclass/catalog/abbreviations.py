@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import filterfalse
 from pathlib import Path
 
 from xlclass.catalog.cleaning import MARKS, compatible, spaced
@@ -67,7 +68,7 @@ def written_out(text: str, table: Mapping[str, str]) -> str:
     'Drake featuring. Rihanna, sci-ft'
     """
     tokens = text.lower().split()
-    joined = " ".join([token for token in tokens if not token.isalnum()])
+    joined = " ".join(filterfalse(str.isalnum, tokens))
     if table.keys().isdisjoint(tokens) and table.keys().isdisjoint(_WORD.findall(joined)):
         return text
     return _KEY.sub(lambda match: table.get(match[0].lower(), match[0]), text)
