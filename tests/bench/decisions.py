@@ -61,7 +61,11 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory() as folder:
         lake = given.lake or _made(Path(folder) / "lake")
-        bundle = Registry(str(lake)).champion().load()
+        champion = Registry(str(lake)).champion()
+        if champion is None:
+            print(f"decisions: the lake {lake} has no champion; run jobs/pipeline.py on it first")
+            return 2
+        bundle = champion.load()
         videos = _videos(lake, given.catalogue, bundle.manifest)
     vectors = unpack_vectors(videos.vector.tolist(), bundle.manifest["dim"])
     test = (videos.side == "test") & videos.label.ge(0) & ~videos.is_seen

@@ -24,7 +24,7 @@ def channel_profiles(rows: DataFrame) -> DataFrame:
     once, to where their channel is. A tag of one video only is none of the channel's, in however many rows that video is.
     """
     said = rows.where("channel_id IS NOT NULL").select("channel_id", F.xxhash64("video_id").alias("id"), _said().alias("said"))
-    parts = said.repartition("channel_id").select("channel_id", "id", F.explode("said").alias("part"))
+    parts = said.repartition("channel_id").select("channel_id", "id", F.explode_outer("said").alias("part"))  # `explode` asks first whether there are any
     counted = parts.groupBy("channel_id", "part.kind", "part.value").agg(F.count("*").alias("num"), (F.min("id") < F.max("id")).alias("is_shared"))
     frequent = F.when((F.col("kind") == _TAG) & F.col("is_shared"), F.struct(-F.col("num"), "value"))
     declared = F.when(F.col("kind") == _LANGUAGE, F.struct("value", "num"))
@@ -33,8 +33,9 @@ def channel_profiles(rows: DataFrame) -> DataFrame:
         F.collect_list(declared).alias("declared"),
         F.count_if(F.col("kind") == _VIDEO).alias("num_videos"),
     )
-    usual = F.pandas_udf(_usual_language, "string")(F.col("declared.value"), F.col("declared.num"))
-    return profiles.select("channel_id", "tags", usual.alias("language"), "num_videos").where("size(tags) > 0 OR language IS NOT NULL")
+    usual = F.pandas_udf(_usual_language, "string").asNondeterministic()  # else the filter on it runs it twice, in two workers a core
+    language = usual(F.col("declared.value"), F.col("declared.num")).alias("language")
+    return profiles.select("channel_id", "tags", language, "num_videos").where("size(tags) > 0 OR language IS NOT NULL")
 
 
 def _said() -> Column:

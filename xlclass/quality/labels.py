@@ -211,7 +211,7 @@ def worth_labelling(unlabelled: DataFrame, per_language: int) -> list[tuple[str,
 
 def _worth_row(row: Any) -> tuple[str, str, str, float, str]:
     reason = (
-        f"the model's best guess, {row.top_category}, has a confidence of only {row.top_confidence:.2f}, "
+        f"the model's best guess, {row.top_category}, has a confidence of {row.top_confidence:.2f}, "
         f"and the video is typical of its language (mean cosine to its nearest ones {row.density:.2f})"
     )
     return row.video_id, row.language, "worth_labelling", float(row.score), reason
