@@ -188,6 +188,9 @@ def test_classify_logs_once_what_a_killed_one_scored(served, another, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         classify(run, version)
     monkeypatch.undo()
+    before = _versions(run)
+    _fill(run, version, dry_run=True)
+    assert _versions(run) == before
     for _ in range(2):
         classify(run, version)
         assert run.lake.read(PREDICTIONS).count() == len(_rows(run, EMBEDDINGS))

@@ -77,7 +77,8 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
     run.source, run.source_version = catalogue.shown_name, catalogue.version
     with _holding(run) as lease:
         plans = Plans(run.lake.spark, run.lake.root)
-        end_rescoring(run.lake, plans)
+        if not request.dry_run:
+            end_rescoring(run.lake, plans)
         if request.abandon:
             plans.drop()
         intent = _intent(run, preparation.version, encoder, version, request)
@@ -89,7 +90,8 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
         else:
             if version:  # only now: where settings changed since a kill, what changed is the better answer
                 version.load().require(encoder.encoder_id, preparation.version)
-            plans.drop()  # what a run left that was killed while it planned
+            if not request.dry_run:
+                plans.drop()  # what a run left that was killed while it planned
             plan = _planned(run, catalogue, plans, intent, encoder, request)
         run.counts, run.rules = Counts(**plan.counts), dict(plan.rules)
         if not request.dry_run:
