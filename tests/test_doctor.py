@@ -47,3 +47,11 @@ def test_check_machine_reads_every_form_of_javas_version(monkeypatch, tmp_path, 
     else:
         with pytest.raises(MachineError, match="Spark needs 17 or newer"):
             doctor.check_machine()
+
+
+def test_jars_are_looked_for_in_the_spark_that_jobs_run_on(monkeypatch, tmp_path):
+    own = doctor.install_jars()[0].parent
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    assert doctor.lacking_jars() == list(doctor.JARS)
+    (tmp_path / "jars").symlink_to(own)
+    assert doctor.lacking_jars() == []

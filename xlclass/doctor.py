@@ -87,10 +87,18 @@ def lacking_jars() -> list[str]:
 
 
 def _jar(artifact: str) -> Path:
+    return _spark_home() / "jars" / f"{artifact}-{DELTA}.jar"
+
+
+def _spark_home() -> Path:
+    """The Spark that jobs run on: SPARK_HOME as spark-submit sets it (pyspark is in an archive then), else pyspark's package."""
+    home = os.environ.get("SPARK_HOME")
+    if home:
+        return Path(home)
     package = importlib.util.find_spec("pyspark")
     if package is None or not package.submodule_search_locations:
         raise MachineError("pyspark is not installed: run `pip install xlclass`")
-    return Path(package.submodule_search_locations[0]) / "jars" / f"{artifact}-{DELTA}.jar"
+    return Path(package.submodule_search_locations[0])
 
 
 def _fetch(artifact: str, jar: Path, sha256: str) -> None:
