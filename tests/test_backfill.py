@@ -154,14 +154,7 @@ def test_a_new_head_scores_all_and_is_logged_once_though_the_run_ends_between_th
     bundle = copy.deepcopy(Registry(run.lake.root).champion().load())
     bundle.manifest["model_version"] = "another head"
     version = Registry(run.lake.root).register(bundle, run.run_id)
-    append = run.lake.append
-
-    def ending(table, rows, commit_id=None):
-        if str(commit_id).endswith("/rescored"):
-            raise KeyboardInterrupt
-        append(table, rows, commit_id)
-
-    monkeypatch.setattr(run.lake, "append", ending)
+    _end_before_the_log(run, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         _fill(run, version)
     monkeypatch.undo()
@@ -184,7 +177,7 @@ def test_classify_logs_once_what_a_killed_one_scored(served, another, monkeypatc
         bundle.manifest["model_version"] = "another head"
         version = Registry(run.lake.root).register(bundle, run.run_id)
     logged = run.lake.read(PREDICTION_LOG).count()
-    monkeypatch.setattr(run.lake, "append", _killed)
+    _end_before_the_log(run, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         classify(run, version)
     monkeypatch.undo()
@@ -197,8 +190,15 @@ def test_classify_logs_once_what_a_killed_one_scored(served, another, monkeypatc
         assert run.lake.read(PREDICTION_LOG).count() == logged + (1 if stale == "some" else len(_rows(run, EMBEDDINGS)))
 
 
-def _killed(*_):
-    raise KeyboardInterrupt
+def _end_before_the_log(run, monkeypatch):
+    append = run.lake.append
+
+    def ending(table, rows, commit_id=None):
+        if str(commit_id).endswith("/rescored"):
+            raise KeyboardInterrupt
+        append(table, rows, commit_id)
+
+    monkeypatch.setattr(run.lake, "append", ending)
 
 
 def test_classify_gives_no_text_a_row_without_category(served):
