@@ -151,9 +151,7 @@ def test_backfill_classifies_with_the_champion(served, another):
 def test_a_new_head_scores_all_and_is_logged_once_though_the_run_ends_between_the_two(served, another, monkeypatch):
     catalogue = [json.loads(line) for line in (served.settings.file.parent / "catalogue.jsonl").read_text().splitlines()]
     run = another(served, [*catalogue, {**ROWS[9], "video_id": "new"}])
-    bundle = copy.deepcopy(Registry(run.lake.root).champion().load())
-    bundle.manifest["model_version"] = "another head"
-    version = Registry(run.lake.root).register(bundle, run.run_id)
+    version = _another_head(run)
     _end_before_the_log(run, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         _fill(run, version)
@@ -169,13 +167,9 @@ def test_a_new_head_scores_all_and_is_logged_once_though_the_run_ends_between_th
 @pytest.mark.parametrize("stale", ["all", "some"])
 def test_classify_logs_once_what_a_killed_one_scored(served, another, monkeypatch, stale):
     run = another(served)
-    version = Registry(run.lake.root).champion()
-    if stale == "some":  # staged and merged
+    version = _another_head(run) if stale == "all" else Registry(run.lake.root).champion()  # written anew in one commit, or staged and merged
+    if stale == "some":
         run.lake.delete_where(PREDICTIONS, "video_id = 'v3'")
-    else:  # written anew in one commit
-        bundle = copy.deepcopy(version.load())
-        bundle.manifest["model_version"] = "another head"
-        version = Registry(run.lake.root).register(bundle, run.run_id)
     logged = run.lake.read(PREDICTION_LOG).count()
     _end_before_the_log(run, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
@@ -188,6 +182,12 @@ def test_classify_logs_once_what_a_killed_one_scored(served, another, monkeypatc
         classify(run, version)
         assert run.lake.read(PREDICTIONS).count() == len(_rows(run, EMBEDDINGS))
         assert run.lake.read(PREDICTION_LOG).count() == logged + (1 if stale == "some" else len(_rows(run, EMBEDDINGS)))
+
+
+def _another_head(run):
+    bundle = copy.deepcopy(Registry(run.lake.root).champion().load())
+    bundle.manifest["model_version"] = "another head"
+    return Registry(run.lake.root).register(bundle, run.run_id)
 
 
 def _end_before_the_log(run, monkeypatch):

@@ -37,7 +37,7 @@ def test_channel_profiles_are_empty_without_channels(spark):
 
 
 def test_channel_profiles_take_a_video_of_several_rows_for_one(spark):
-    rows = [("v", "c", ["once"], "fr"), ("v", "c", ["once"], "fr"), ("w", "c", ["both"], "fr"), ("x", "c", ["both"], None)]
+    rows = [("v", "c", ["once"], "fr"), ("v", "c", ["once"], "fr"), ("w", "c", ["both"], "fr"), ("x", "c", ["both"], None), (None, "c", ["once"], None)]
     profile = _profiles(spark, rows)["c"]
     assert profile["tags"] == ["both"]
     assert profile["num_videos"] == 3

@@ -225,9 +225,10 @@ def _encoding(patient: _Patient) -> str:
     from xlclass.encoders.batches import embed_column
     from xlclass.encoders.saved_model import load_encoder
     from xlclass.encoders.udf import embed_udf
+    from xlclass.pipeline import threads_of
 
     num_tasks = patient.spark.sparkContext.defaultParallelism
-    embed = embed_udf(patient.encoder, 1, len(SENTENCE), int(patient.spark.conf.get("spark.task.cpus", "1")))
+    embed = embed_udf(patient.encoder, 1, len(SENTENCE), threads_of(patient.spark))
     rows = patient.spark.range(0, num_tasks, 1, num_tasks).select(embed(F.lit(SENTENCE)).alias("vector")).collect()
     own = embed_column([SENTENCE], load_encoder(patient.encoder), 1, len(SENTENCE))
     cosine = agreement([bytes(row["vector"]) for row in rows], own[0] or b"", patient.encoder.dim)

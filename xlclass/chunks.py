@@ -20,7 +20,7 @@ from xlclass.lake.lease import Lease
 from xlclass.lake.plans import Plan, Plans
 from xlclass.lake.runs import Run, utc_now
 from xlclass.model.bundle import ModelVersion
-from xlclass.pending import CARRIED, unlike_embeddings
+from xlclass.pending import CARRIED, of_languages, unlike_embeddings
 from xlclass.pipeline import classify_embeddings, encode_key, encode_videos, log_rows, prepare_videos, threads_of
 from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS, Table
 
@@ -106,7 +106,7 @@ class Chunks:
         both = [rows.select("video_id", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector") for rows in (pending, stale) if rows]
         if not both:
             return None, Counter()
-        todo = self._of_languages(both[0] if len(both) == 1 else both[0].unionByName(both[1]))
+        todo = of_languages(both[0] if len(both) == 1 else both[0].unionByName(both[1]), self.languages)
         fresh, kept = todo.where("NOT has_vector"), todo.where("has_vector")
         num_fresh = fresh.count()
         encoded = self._encoded(fresh, num_fresh)
@@ -190,9 +190,6 @@ class Chunks:
         self.lease.check()
         self.run.lake.commit(table, staged, commit_id)
         self.changed.add(table.name)
-
-    def _of_languages(self, rows: DataFrame) -> DataFrame:
-        return rows.where(F.col("language").isin(*self.languages)) if self.languages else rows
 
 
 def encoding_tasks(num_texts: int, cores: int) -> int:

@@ -7,6 +7,7 @@ few rows on one side is a broadcast.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -145,6 +146,11 @@ def stale_videos(lake: Lake, ids: DataFrame, num_ids: int) -> DataFrame:
 def chunk_of(num_chunks: int) -> Column:
     """The chunk of a video: by the hash of its id."""
     return F.pmod(F.xxhash64("video_id"), F.lit(num_chunks))
+
+
+def of_languages(rows: DataFrame, languages: Sequence[str]) -> DataFrame:
+    """The rows of these languages; all where none is named."""
+    return rows.where(F.col("language").isin(*languages)) if languages else rows
 
 
 def hinted(ids: DataFrame, num_ids: int) -> DataFrame:

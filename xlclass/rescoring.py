@@ -17,7 +17,7 @@ from xlclass.lake.plans import Plans, Rescoring
 from xlclass.lake.runs import Run, Step
 from xlclass.lake.tables import Lake
 from xlclass.model.bundle import ModelVersion
-from xlclass.pending import FEW, hinted
+from xlclass.pending import FEW, hinted, of_languages
 from xlclass.pipeline import classification_digest, classify_embeddings, log_rows, threads_of
 from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS
 
@@ -56,14 +56,13 @@ class Scorer:
         """video_id and is_new of the embeddings that the version has not scored as they are."""
         lake = self.run.lake
         known = lake.read(PREDICTIONS).select("video_id", F.col("input_digest").alias("known_digest"))
-        embeddings = lake.read(EMBEDDINGS)
-        wanted = embeddings.where(F.col("language").isin(*self.languages)) if self.languages else embeddings
-        joined = wanted.select("video_id", classification_digest(self.version).alias("digest")).join(known, "video_id", how="left")
+        wanted = of_languages(lake.read(EMBEDDINGS), self.languages).select("video_id", classification_digest(self.version).alias("digest"))
+        joined = wanted.join(known, "video_id", how="left")
         return joined.where(~F.col("known_digest").eqNullSafe(F.col("digest"))).select("video_id", F.col("known_digest").isNull().alias("is_new"))
 
     def _score_some(self, rows: DataFrame) -> None:
         """Scores the rows, which have `is_new`, stages and merges them."""
-        noted = Rescoring(uuid.uuid4().hex[:16], self.version.name, is_staged=True)
+        noted = Rescoring(uuid.uuid4().hex[:16], self.version.name)
         self.plans.stage(self._scored(rows), noted.rescoring_id, "rescored")
         self._carry_out(noted)
 
@@ -92,7 +91,7 @@ def end_rescoring(lake: Lake, plans: Plans) -> None:
     noted = plans.unfinished_rescoring()
     if noted is None:
         return
-    staged = plans.rows(noted.rescoring_id, "rescored") if noted.is_staged else None
+    staged = plans.rows(noted.rescoring_id, "rescored")
     if staged is not None:
         lake.commit(PREDICTIONS, staged, noted.commit_id)
         lake.append(PREDICTION_LOG, log_rows(staged), noted.commit_id)

@@ -23,7 +23,8 @@ def channel_profiles(rows: DataFrame) -> DataFrame:
     Tags and languages are the source's own: what is detected or prepared has no part in it. Rows are read once and shuffled
     once, to where their channel is. A tag of one video only is none of the channel's, in however many rows that video is.
     """
-    said = rows.where("channel_id IS NOT NULL").select("channel_id", F.xxhash64("video_id").alias("id"), _said().alias("said"))
+    video = F.when(F.col("video_id").isNotNull(), F.xxhash64("video_id"))  # a row without an id is no video, and of null xxhash64 gives a number
+    said = rows.where("channel_id IS NOT NULL").select("channel_id", video.alias("id"), _said().alias("said"))
     parts = said.repartition("channel_id").select("channel_id", "id", F.explode_outer("said").alias("part"))  # `explode` asks first whether there are any
     counted = parts.groupBy("channel_id", "part.kind", "part.value").agg(F.count("*").alias("num"), (F.min("id") < F.max("id")).alias("is_shared"))
     frequent = F.when((F.col("kind") == _TAG) & F.col("is_shared"), F.struct(-F.col("num"), "value"))
@@ -31,7 +32,7 @@ def channel_profiles(rows: DataFrame) -> DataFrame:
     profiles = counted.groupBy("channel_id").agg(
         F.slice(F.sort_array(F.collect_list(frequent)), 1, _MOST_TAGS).getField("value").alias("tags"),
         F.collect_list(declared).alias("declared"),
-        F.count_if(F.col("kind") == _VIDEO).alias("num_videos"),
+        F.count_if((F.col("kind") == _VIDEO) & F.col("value").isNotNull()).alias("num_videos"),
     )
     usual = F.pandas_udf(_usual_language, "string").asNondeterministic()  # else the filter on it runs it twice, in two workers a core
     language = usual(F.col("declared.value"), F.col("declared.num")).alias("language")

@@ -48,11 +48,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Rescoring:
-    """A model version scores what it has not scored: the rows that are staged, or else all in one commit."""
+    """A model version scores what it has not scored: the rows that were staged before, or where none were all in one commit."""
 
     rescoring_id: str
     model_version: str
-    is_staged: bool = False
 
     @property
     def commit_id(self) -> str:
