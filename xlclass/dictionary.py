@@ -26,18 +26,26 @@ In DuckDB, without Spark (`pip install deltalake pyarrow duckdb`; nothing of Duc
 from pathlib import Path
 import duckdb
 from deltalake import DeltaTable
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+
+def table(name):
+    path = f"build/demo/{name}"
+    return DeltaTable(path).to_pyarrow_dataset(filesystem=SubTreeFileSystem(path, LocalFileSystem()))
 
 lake = duckdb.connect()
 lake.execute("SET TimeZone = 'UTC'")
 for log in Path("build/demo").glob("*/_delta_log"):
-    lake.register(log.parent.name, DeltaTable(log.parent).to_pyarrow_dataset())
+    lake.register(log.parent.name, table(log.parent.name))
 print(lake.sql("SELECT language, count(*) FROM videos GROUP BY language").fetchall())
 ```
 
-In pandas:
+The file system is Arrow's own: with deltalake's, which is Python, a script that did its work may now and then abort as it ends
+(`terminate called without an active exception`; apache/arrow issue 45214). In a bucket, take `pyarrow.fs.S3FileSystem` or its like.
+
+In pandas, with the same `table`:
 
 ```python
-predictions = DeltaTable("build/demo/predictions").to_pandas(columns=["video_id", "top_category", "top_confidence"])
+predictions = table("predictions").to_table(columns=["video_id", "top_category", "top_confidence"]).to_pandas()
 ```
 
 `DeltaTable(path, version=3)` is the table as it was; in Spark, `.option("versionAsOf", 3)`.
@@ -45,17 +53,17 @@ predictions = DeltaTable("build/demo/predictions").to_pandas(columns=["video_id"
 ### Vectors
 
 `embeddings.vector` holds float16 numbers, little-endian, one after the other, of length 1 (L2 norm): two bytes a number, 512 numbers with MUSE.
-`videos.visual_vector` is of the same form. In numpy, all as one matrix; in pandas, one array a row; in DuckDB, lists of numbers:
+`videos.visual_vector` is of the same form. In numpy, all as one matrix; in pandas, one array a row (`table` as above); in DuckDB, lists of numbers:
 
 ```python
 import numpy
 
-vectors = DeltaTable("build/demo/embeddings").to_pyarrow_table(columns=["vector"])["vector"].drop_null()
+vectors = table("embeddings").to_table(columns=["vector"])["vector"].drop_null()
 matrix = numpy.frombuffer(b"".join(vectors.to_pylist()), "<f2").reshape(len(vectors), -1)
 ```
 
 ```python
-arrays = DeltaTable("build/demo/embeddings").to_pandas().vector.dropna().map(lambda vector: numpy.frombuffer(vector, "<f2"))
+arrays = table("embeddings").to_table(columns=["vector"]).to_pandas().vector.dropna().map(lambda vector: numpy.frombuffer(vector, "<f2"))
 ```
 
 ```sql
