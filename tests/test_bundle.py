@@ -16,6 +16,7 @@ from xlclass.model.bundle import Bundle, bundle_digest, load_bundle, save_bundle
 from xlclass.model.calibration import Calibration
 from xlclass.model.examples import Examples
 from xlclass.model.head import train_head
+from xlclass.model.prototypes import Prototypes
 from xlclass.model.thresholds import Thresholds
 
 MANIFEST = {
@@ -232,6 +233,37 @@ def test_decide_calibrates_by_language_and_keeps_the_logits():
     np.testing.assert_array_equal(decisions.logits, logits)
     assert decisions.top.tolist() == [0, 0, 1]
     assert decisions.top_logits.tolist() == [1.0, 1.0, 1.5]
+
+
+PROTOTYPES = Prototypes(np.eye(3, dtype=np.float32), np.array([[4, 0, 0, 4], [1, 0, 3, 4], [0, 0, 4, 4]], np.float32), 0.1)
+BLENDED = {**MANIFEST, "calibration": asdict(Calibration((1.0,) * 3, (0.0,) * 3, weight=0.5))}
+
+
+def test_decide_hears_the_neighbours():
+    vectors = np.array([[0.0, 2.0, 0.0], [5.0, 0.0, 0.0]], np.float32)
+    decisions = Bundle(GivenHead(), BLENDED, PROTOTYPES).decide(vectors, ["de", "th"])
+    odds = 0.5 * vectors + 0.5 * logit([[0.25, 0.001, 0.75], [0.999, 0.001, 0.001]])
+    np.testing.assert_allclose(logit(decisions.confidences.astype(np.float64)), odds, atol=1e-3)
+    assert decisions.top.tolist() == [2, 0]
+    assert decisions.top_logits.tolist() == [0.0, 5.0]
+    assert Bundle(GivenHead(), BLENDED, PROTOTYPES).decide(np.empty((0, 3), np.float32), []).confidences.shape == (0, 3)
+
+
+def test_load_bundle_gives_the_prototypes_and_refuses_damage_of_them(tmp_path):
+    sample = Examples(np.random.default_rng(1).normal(size=(60, 3)).astype(np.float32), np.eye(3, dtype=np.float32)[np.arange(60) % 3])
+    bundle = Bundle(train_head(sample, sample, TrainingSettings(max_epochs=1))[0], BLENDED, PROTOTYPES)
+    for name, content in (("whole", ...), ("changed", b"x"), ("gone", None)):
+        file, digest = tmp_path / name / "prototypes.npz", save_bundle(bundle, tmp_path / name)
+        if content is ...:
+            told = [each.decide(sample.vectors, ["en"] * 60).confidences for each in (bundle, load_bundle(tmp_path / name, digest))]
+            np.testing.assert_array_equal(*told)
+            continue
+        if content is None:
+            file.unlink()
+        else:
+            file.write_bytes(content)
+        with pytest.raises(ModelError, match="damaged"):
+            load_bundle(tmp_path / name, digest)
 
 
 def test_load_bundle_refuses_one_that_was_never_calibrated(tmp_path):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from xlclass.config import CalibrationSettings, LakeSettings, Settings, SourceSettings, TrainingSettings
+from xlclass.model.calibration import log_losses
 from xlclass.model.examples import Examples
-from xlclass.model.fitting import Sides, best_damping, fit
+from xlclass.model.fitting import fit
+from xlclass.model.left_out import Sides, best_damping, best_neighbours, leave_out, with_neighbours
 
 DIM, SETTINGS = (
     8,
@@ -42,9 +44,25 @@ def fitted():
     return fit(given, {"th": sample(800, "th", [0.05, 0.05, 0.9], 11).vectors}, SETTINGS), given
 
 
+def odd_ones(sides, far=6.0):
+    """The same with as many videos again, far away and of any category: where a network goes on as it began, and neighbours know nothing."""
+    both = []
+    for side in (sides.train, sides.validation, sides.held):
+        rng = np.random.default_rng(len(side))
+        vectors = (side.vectors + far * np.sign(side.vectors)).astype(np.float32)
+        both.append(Examples.of(side, Examples(vectors, side.labels[rng.permutation(len(side))], side.languages)))
+    return Sides(*both)
+
+
+def trials(sides, settings=SETTINGS):
+    found = leave_out(sides, settings)
+    best = best_neighbours(found, settings)
+    return [with_neighbours(trial, settings, *best) for trial in found] if best else found
+
+
 def test_fit_believes_a_prior_shift_that_languages_left_out_confirm(fitted):
     found, given = fitted
-    assert found.damping == best_damping(given, SETTINGS) > 0
+    assert found.damping == best_damping(trials(given), SETTINGS) > 0
     shift = found.calibration.prior_shifts["th"]
     assert shift[2] > 0 > shift[0]
     assert set(found.calibration.prior_shifts) == {"th"}
@@ -61,14 +79,36 @@ def test_fit_without_unlabelled_videos_shifts_nothing_and_leaves_the_rest_as_it_
 
 def test_best_damping_is_none_where_the_languages_do_not_confirm_it():
     """Both languages have the same categories as often: any shift is noise."""
-    assert best_damping(sides([0.4, 0.3, 0.3], [0.4, 0.3, 0.3]), SETTINGS) == 0
+    assert best_damping(trials(sides([0.4, 0.3, 0.3], [0.4, 0.3, 0.3])), SETTINGS) == 0
 
 
-def test_best_damping_is_none_with_one_language_or_too_few_videos():
+def test_nothing_is_left_out_of_one_language_and_too_few_videos_shift_no_prior():
     one = Sides(*(sample(200, "en", [0.5, 0.5], seed) for seed in (1, 2, 3)))
-    assert best_damping(one, SETTINGS) == 0
+    assert leave_out(one, SETTINGS) == []
+    assert best_damping([], SETTINGS) == 0
+    assert best_neighbours([], SETTINGS) is None
     few = dataclasses.replace(SETTINGS, calibration=CalibrationSettings(min_unlabelled=10_000))
-    assert best_damping(sides([0.7, 0.2, 0.1], [0.1, 0.2, 0.7]), few) == 0
+    assert best_damping(trials(sides([0.7, 0.2, 0.1], [0.1, 0.2, 0.7])), few) == 0
+
+
+def test_neighbours_have_a_say_where_languages_left_out_are_better_off(fitted):
+    _, given = fitted
+    found = fit(odd_ones(given), {}, SETTINGS)
+    assert found.calibration.weight > 0
+    assert len(found.prototypes.centres) <= len(odd_ones(given).train) // 4
+    held = odd_ones(given).held
+    alone = fit(odd_ones(given), {}, dataclasses.replace(SETTINGS, calibration=CalibrationSettings(prototypes=0)))
+    assert alone.prototypes is None
+    assert alone.calibration.weight == 0
+    losses = [log_losses(each.log_odds(held.vectors, np.full(len(held), "th", object)), held.labels).mean() for each in (found, alone)]
+    assert losses[0] < losses[1]
+
+
+def test_neighbours_have_no_say_where_confidences_are_not_to_be_calibrated(fitted):
+    _, given = fitted
+    found = fit(odd_ones(given), {}, dataclasses.replace(SETTINGS, calibration=CalibrationSettings(method="none")))
+    assert found.prototypes is None
+    assert found.calibration.weight == 0
 
 
 def test_fit_needs_neither_validation_nor_calibration_videos():

@@ -29,7 +29,8 @@ from xlclass.lake.runs import Run
 from xlclass.model import head
 from xlclass.model.bundle import Bundle, ModelVersion
 from xlclass.model.examples import Examples
-from xlclass.model.fitting import Sides, fit
+from xlclass.model.fitting import fit
+from xlclass.model.left_out import Sides
 from xlclass.quality.splits import CALIBRATION, TEST, TRAIN, VALIDATION, Split, group_column
 from xlclass.schemas import EMBEDDINGS, MODELS, VIDEOS, unpack_vectors
 
@@ -161,7 +162,7 @@ def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Set
     parts = {side: _examples(sample[sample.side == side], categories, made_from["dim"]) for side in (TRAIN, VALIDATION, CALIBRATION)}
     others = {} if unlabelled is None else {code: unpack_vectors(rows.vector.tolist(), made_from["dim"]) for code, rows in unlabelled.groupby("language")}
     fitted = fit(Sides(parts[TRAIN], parts[VALIDATION], Examples.of(parts[VALIDATION], parts[CALIBRATION])), others, settings)
-    curves = fitted.curves
+    curves, found = fitted.curves, {"prior_shift": fitted.damping, "neighbours": fitted.calibration.weight}
     best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
         **made_from,
@@ -173,11 +174,11 @@ def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Set
         "seed": settings.training.seed,
         "settings": {name: dataclasses.asdict(getattr(settings, name)) for name in ("training", "calibration", "thresholds")},
         "num_videos": {side: len(rows) for side, rows in parts.items()},
-        "metrics": {"best_epoch": best + 1, "prior_shift": fitted.damping, **{name: values[best] for name, values in curves.items()}},
+        "metrics": {"best_epoch": best + 1, **found, **{name: values[best] for name, values in curves.items()}},
         "curves": curves,
     }
     log.info("head: %d categories, %s training videos, best epoch %d", len(categories), f"{len(parts[TRAIN]):,}", best + 1)
-    return Bundle(fitted.head, manifest)
+    return Bundle(fitted.head, manifest, fitted.prototypes)
 
 
 def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""A model version's folder: `head.keras` and `manifest.json`, written by rename and read with its digest checked."""
+"""A model version's folder: `head.keras`, `manifest.json`, and `prototypes.npz` where neighbours have a say.
+
+It is written by rename and read with its digests checked.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,11 @@ from xlclass.errors import ModelError
 from xlclass.folders import written_whole
 from xlclass.model.calibration import Calibration
 from xlclass.model.head import logits
+from xlclass.model.prototypes import Prototypes
 from xlclass.model.thresholds import Thresholds
 from xlclass.quiet import tensorflow_starting
+
+_HEAD, _PROTOTYPES = _FILES = ("head.keras", "prototypes.npz")
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Bundle:
 
     head: Any
     manifest: dict[str, Any]
+    prototypes: Prototypes | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -58,7 +65,7 @@ class Bundle:
     def decide(self, vectors: np.ndarray, languages: Sequence[str]) -> Decisions:
         """Confidences and categories of `vectors`, `(n, dim) float32`, and their languages, row by row."""
         scores = logits(self.head, vectors)
-        calibrated = self._calibration.confidences(scores, languages)
+        calibrated = self._calibration.confidences(scores, languages, self.prototypes.shares(vectors) if self.prototypes else None)
         return Decisions(calibrated, self._thresholds.passing(calibrated, languages), scores)
 
     @functools.cached_property
@@ -87,14 +94,16 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
     A folder that is there already, left by a run that died before its event was written, is replaced.
     """
     with written_whole(folder, replace=True) as draft:
-        bundle.head.save(draft / "head.keras")
-        manifest = {**bundle.manifest, "head_sha256": _sha256(draft / "head.keras")}
+        bundle.head.save(draft / _HEAD)
+        if bundle.prototypes:
+            bundle.prototypes.save(draft / _PROTOTYPES)
+        manifest = {**bundle.manifest, **{_digest_of(file): _sha256(draft / file) for file in _FILES if (draft / file).is_file()}}
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
         return bundle_digest(draft)
 
 
 def bundle_digest(folder: Path) -> str:
-    """Hex sha256 of the manifest, which itself holds the head's."""
+    """Hex sha256 of the manifest, which itself holds the other files'."""
     return _sha256(folder / "manifest.json")
 
 
@@ -106,10 +115,11 @@ def read_manifest(folder: Path, digest: str) -> dict[str, Any]:
     """
     if not (folder / "manifest.json").is_file():
         raise ModelError(f"there is no model version in {folder} (no manifest.json): train one")
-    head, manifest = folder / "head.keras", {}
+    manifest = {}
     if bundle_digest(folder) == digest:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    if not manifest or not head.is_file() or _sha256(head) != manifest["head_sha256"]:
+    written = [file for file in _FILES if _digest_of(file) in manifest]
+    if not written or not all((folder / file).is_file() and _sha256(folder / file) == manifest[_digest_of(file)] for file in written):
         raise ModelError(f"the model version in {folder} is damaged: its files are not those that training wrote; train it anew")
     return manifest
 
@@ -126,7 +136,8 @@ def load_bundle(folder: Path, digest: str) -> Bundle:
     with tensorflow_starting():
         import keras
 
-    return Bundle(keras.saving.load_model(folder / "head.keras", compile=False), manifest)
+    prototypes = Prototypes.load(folder / _PROTOTYPES) if _digest_of(_PROTOTYPES) in manifest else None
+    return Bundle(keras.saving.load_model(folder / _HEAD, compile=False), manifest, prototypes)
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,11 @@ class ModelVersion:
 def _require_calibrated(folder: Path, manifest: dict[str, Any]) -> None:
     if "calibration" not in manifest:
         raise ModelError(f"the model version in {folder} is of an xlclass that did not calibrate: train a new one")
+
+
+def _digest_of(file: str) -> str:
+    """The key of the manifest that holds a file's digest."""
+    return f"{file.split('.')[0]}_sha256"
 
 
 def _sha256(file: Path) -> str:

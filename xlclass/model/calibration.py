@@ -1,12 +1,14 @@
 """From logits to confidences that mean what they say: per category on all training languages, then a little per language.
 
-Why this order: a category has few positives in one language, so its map is fitted on the languages pooled; a language's own
-temperature and bias are two numbers that all its videos decide, pulled towards no change where these are few. A language without
-labels gets the pooled map, and the shift of its categories' priors (`prior_shift.py`) where training found that it helps.
+Why this order: a category has few positives in one language, so its map is fitted on the languages pooled; what the nearest training
+videos say (`prototypes.py`) is a second opinion on that; a language's own temperature and bias are two numbers that all its videos
+decide, pulled towards no change where these are few. A language without labels gets the first two, and the shift of its categories'
+priors (`prior_shift.py`), as far as leaving a training language out shows that they help (`left_out.py`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +23,7 @@ ISOTONIC_ROWS = 1_000  # below, isotonic regression follows the noise (Niculescu
 _SCALE_PRIOR, _SHIFT_PRIOR, _LEAST_SCALE = 1.0, 0.1, 0.05  # of a category's map: one video's worth of pull to the identity; never falling
 _LANGUAGE_PRIOR = 5.0  # of a language's map: as much pull as a handful of videos
 _FINITE = 1e-6  # from 0 and 1, before a logit is taken
+_LEAST_SHARE = 1e-3  # likewise of a share among neighbours: some hundred videos cannot say that a category never occurs
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Calibration:
     """A map from logits to confidences; categories are in the order of the head's outputs.
 
     `scales` and `shifts` are Platt's, one a category; `knots` in their place, for a category that has them, are logits and the
-    confidences there. `languages`: temperature and bias; `prior_shifts`: what is added to each category's log-odds.
+    confidences there. `weight`, 0 to 1, is that of the neighbours' log-odds. `languages`: temperature and bias; `prior_shifts`:
+    what is added to each category's log-odds.
     """
 
     scales: tuple[float, ...]
@@ -36,6 +40,7 @@ class Calibration:
     languages: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     prior_shifts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     knots: tuple[tuple[tuple[float, ...], tuple[float, ...]] | None, ...] = ()
+    weight: float = 0.0
 
     @classmethod
     def identity(cls, num_categories: int) -> Calibration:
@@ -47,14 +52,16 @@ class Calibration:
         """The map that a manifest holds as `dataclasses.asdict` gives it."""
         return cls(**entry)
 
-    def log_odds(self, logits: np.ndarray, languages: Sequence[str] | np.ndarray) -> np.ndarray:
-        """Log-odds of the confidences, `(n, num_categories) float64`, of logits of the same shape and their languages.
+    def log_odds(self, logits: np.ndarray, languages: Sequence[str] | np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:
+        """Log-odds of the confidences, `(n, num_categories) float64`, of logits of the same shape, their languages and the neighbours' shares.
 
         >>> pooled = Calibration((2.0,), (1.0,), {"fr": (2.0, 0.5)}, {"th": (-1.0,)})
         >>> pooled.log_odds(np.array([[1.0]] * 3), ["de", "fr", "th"]).ravel().tolist()
         [3.0, 2.0, 2.0]
         """
         pooled = self._pooled(np.asarray(logits, np.float64))
+        if self.weight and shares is not None:
+            pooled = blended(pooled, shares, self.weight)
         maps = np.array([self.languages.get(language, (1.0, 0.0)) for language in languages]).reshape(-1, 2)
         shifted = pooled / maps[:, :1] + maps[:, 1:]
         codes = np.asarray(languages, object)
@@ -62,9 +69,9 @@ class Calibration:
             shifted[codes == language] += np.asarray(shift)
         return shifted
 
-    def confidences(self, logits: np.ndarray, languages: Sequence[str] | np.ndarray) -> np.ndarray:
+    def confidences(self, logits: np.ndarray, languages: Sequence[str] | np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:
         """Confidences, `(n, num_categories) float32`, 0 to 1."""
-        return expit(self.log_odds(logits, languages)).astype(np.float32)
+        return expit(self.log_odds(logits, languages, shares)).astype(np.float32)
 
     def _pooled(self, logits: np.ndarray) -> np.ndarray:
         mapped = logits * np.asarray(self.scales) + np.asarray(self.shifts)
@@ -74,12 +81,19 @@ class Calibration:
         return mapped
 
 
-def fit_calibration(logits: np.ndarray, labels: np.ndarray, languages: Sequence[str] | np.ndarray, settings: CalibrationSettings) -> Calibration:
+def fit_calibration(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    languages: Sequence[str] | np.ndarray,
+    settings: CalibrationSettings,
+    shares: np.ndarray | None = None,
+    weight: float = 0.0,
+) -> Calibration:
     """The map fitted on videos that the head did not learn from; the identity without any, or where the settings want none.
 
-    `logits` and `labels (n, num_categories)`, labels 0 or 1. Platt 1999, "Probabilistic outputs for support vector machines",
-    with a ridge to the identity in place of his smoothed targets; isotonic after Zadrozny, Elkan 2002; the languages' maps are
-    temperature scaling (Guo et al. 2017, section 4.2) with a bias, at the maximum of a posterior centred on no change.
+    `logits`, `labels` and the neighbours' `shares (n, num_categories)`, labels 0 or 1. Platt 1999, "Probabilistic outputs for support
+    vector machines", with a ridge to the identity in place of his smoothed targets; isotonic after Zadrozny, Elkan 2002; the languages'
+    maps are temperature scaling (Guo et al. 2017, section 4.2) with a bias, at the maximum of a posterior centred on no change.
     """
     num_videos, num_categories = logits.shape
     if not num_videos or settings.method == "none":
@@ -88,12 +102,37 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray, languages: Sequence[
     pairs = [_platt(logits[:, i], labels[:, i]) for i in range(num_categories)]
     steps = settings.method == "isotonic" and num_videos >= ISOTONIC_ROWS
     knots = tuple(_knots(logits[:, i], labels[:, i]) if steps else None for i in range(num_categories))
-    pooled = Calibration(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), knots=knots)
-    codes, own = np.asarray(languages, object), {}
-    for language in sorted(set(languages)):
-        is_own = codes == language
-        own[language] = _temperature(pooled.log_odds(logits[is_own], codes[is_own]), labels[is_own])
-    return Calibration(pooled.scales, pooled.shifts, own, knots=knots)
+    pooled = Calibration(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), knots=knots, weight=weight)
+    codes, odds = np.asarray(languages, object), pooled.log_odds(logits, languages, shares)
+    own = {language: fit_temperature(odds[codes == language], labels[codes == language]) for language in sorted(set(languages))}
+    return dataclasses.replace(pooled, languages=own)
+
+
+def blended(log_odds: np.ndarray, shares: np.ndarray, weight: float) -> np.ndarray:
+    """Log-odds of the head and of the neighbours' shares, both `(n, num_categories)`, averaged with `weight` on the neighbours'.
+
+    The logarithmic pool of Genest, Zidek 1986, Statistical Science 1:114, section 3.
+
+    >>> blended(np.array([[2.0, 2.0]]), np.array([[0.5, 0.0]]), 0.5).round(2).tolist()
+    [[1.0, -2.45]]
+    """
+    return (1 - weight) * log_odds + weight * logit(np.clip(np.asarray(shares, np.float64), _LEAST_SHARE, 1 - _LEAST_SHARE))
+
+
+def fit_temperature(log_odds: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Temperature and bias of one language from its `log_odds` and `labels (n, num_categories)`; 1 and 0 without any."""
+    per_video = 1 / log_odds.shape[1]  # a video counts once, however many categories there are
+
+    def loss(given: np.ndarray) -> tuple[float, np.ndarray]:
+        log_temperature, bias = given
+        cooled = log_odds * np.exp(-log_temperature)
+        error = expit(cooled + bias) - labels
+        value = log_losses(cooled + bias, labels).sum() * per_video + _LANGUAGE_PRIOR * (given**2).sum()
+        slope = per_video * np.array([-(error * cooled).sum(), error.sum()]) + 2 * _LANGUAGE_PRIOR * given
+        return float(value), slope
+
+    log_temperature, bias = minimize(loss, [0.0, 0.0], jac=True, method="L-BFGS-B").x
+    return float(np.exp(log_temperature)), float(bias)
 
 
 def log_losses(log_odds: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -118,22 +157,6 @@ def _platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 
     scale, shift = minimize(loss, [1.0, 0.0], jac=True, method="L-BFGS-B", bounds=[(_LEAST_SCALE, None), (None, None)]).x
     return float(scale), float(shift)
-
-
-def _temperature(log_odds: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Temperature and bias of one language."""
-    per_video = 1 / log_odds.shape[1]  # a video counts once, however many categories there are
-
-    def loss(given: np.ndarray) -> tuple[float, np.ndarray]:
-        log_temperature, bias = given
-        cooled = log_odds * np.exp(-log_temperature)
-        error = expit(cooled + bias) - labels
-        value = log_losses(cooled + bias, labels).sum() * per_video + _LANGUAGE_PRIOR * (given**2).sum()
-        slope = per_video * np.array([-(error * cooled).sum(), error.sum()]) + 2 * _LANGUAGE_PRIOR * given
-        return float(value), slope
-
-    log_temperature, bias = minimize(loss, [0.0, 0.0], jac=True, method="L-BFGS-B").x
-    return float(np.exp(log_temperature)), float(bias)
 
 
 def _knots(logits: np.ndarray, labels: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,0 +1,134 @@
+"""What leaving a training language out decides: each is taken in turn as one without labels, met by a head of the others.
+
+Its labels then say whether a correction for languages without labels helps. A correction is kept only where it lowers the
+log-loss beyond chance: by more than twice the standard error over videos, languages counted alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xlclass.config import Settings
+from xlclass.model import head
+from xlclass.model.calibration import Calibration, blended, fit_calibration, log_losses
+from xlclass.model.examples import Examples
+from xlclass.model.prior_shift import DAMPINGS, prior_shift
+from xlclass.model.prototypes import WIDTHS, Prototypes, fit_prototypes
+
+log = logging.getLogger(__name__)
+WEIGHTS = (0.2, 0.4, 0.6, 0.8)  # of the neighbours in the log-odds, that training tries
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The sample by what it is for: `held` is what confidences are calibrated on, the validation and the calibration split."""
+
+    train: Examples
+    validation: Examples
+    held: Examples
+
+    def where(self, language: str, is_it: bool) -> Sides:
+        """The videos of one language only, or of all others."""
+        return Sides(*(side.where((side.languages == language) == is_it) for side in (self.train, self.validation, self.held)))
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A training language that a head and a calibration of `others` meet as one without labels.
+
+    `own` are the language's training and held videos, in this order; `log_odds (n, num_categories)` what is said of them.
+    """
+
+    others: Sides
+    own: Examples
+    num_train: int
+    log_odds: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels of the held videos, `(num_held, num_categories)`."""
+        return self.own.labels[self.num_train :]
+
+    def gains(self, said: Sequence[np.ndarray]) -> np.ndarray:
+        """What each of `said`, log-odds of the held videos, takes off the log-loss of each, `(num_held, len(said))`."""
+        before = log_losses(self.log_odds[self.num_train :], self.labels).mean(axis=1)
+        return np.stack([before - log_losses(odds, self.labels).mean(axis=1) for odds in said], axis=1)
+
+    def prototypes(self, settings: Settings, width: float) -> Prototypes:
+        """Those of the other languages' training videos."""
+        return prototypes_of(self.others.train, settings, width)
+
+
+def leave_out(sides: Sides, settings: Settings) -> list[LeftOut]:
+    """Each training language in turn; without those that leave too little on either side."""
+    return [found for language in sorted(set(sides.train.languages)) if (found := _left_out(sides, language, settings))]
+
+
+def _left_out(sides: Sides, language: str, settings: Settings) -> LeftOut | None:
+    rest, out = sides.where(language, False), sides.where(language, True)
+    if not len(rest.train) or not len(rest.held) or not len(out.held):
+        return None
+    model, _ = head.train_head(rest.train, rest.validation, settings.training)
+    own = Examples.of(out.train, out.held)
+    return LeftOut(rest, own, len(out.train), _calibrated(model, rest.held, settings).log_odds(head.logits(model, own.vectors), own.languages))
+
+
+def _calibrated(model: Any, held: Examples, settings: Settings) -> Calibration:
+    return fit_calibration(head.logits(model, held.vectors), held.labels, held.languages, settings.calibration)
+
+
+def best_neighbours(trials: Sequence[LeftOut], settings: Settings) -> tuple[float, float] | None:
+    """Kernel width and weight of the neighbours that help languages left out most; null where none does beyond chance, or none are wanted."""
+    if not settings.calibration.prototypes or settings.calibration.method == "none":
+        return None
+    choices = [(width, weight) for width in WIDTHS for weight in WEIGHTS]
+
+    def gains(trial: LeftOut) -> np.ndarray:
+        around, held = trial.prototypes(settings, WIDTHS[0]), trial.own.vectors[trial.num_train :]
+        shares = {width: dataclasses.replace(around, width=width).shares(held) for width in WIDTHS}
+        return trial.gains([blended(trial.log_odds[trial.num_train :], shares[width], weight) for width, weight in choices])
+
+    best = _best("neighbours", choices, trials, gains)
+    return None if best is None else choices[best]
+
+
+def with_neighbours(trial: LeftOut, settings: Settings, width: float, weight: float) -> LeftOut:
+    """The same with the neighbours' say in its log-odds."""
+    return dataclasses.replace(trial, log_odds=blended(trial.log_odds, trial.prototypes(settings, width).shares(trial.own.vectors), weight))
+
+
+def prototypes_of(train: Examples, settings: Settings, width: float) -> Prototypes:
+    """The prototypes of training videos, as many as the settings say."""
+    return fit_prototypes(train.vectors, train.labels, settings.calibration.prototypes, width, settings.training.seed)
+
+
+def best_damping(trials: Sequence[LeftOut], settings: Settings) -> float:
+    """The share of the estimated prior shift that helps languages left out most; 0 where none does beyond chance."""
+
+    def gains(trial: LeftOut) -> np.ndarray:
+        shift = prior_shift(trial.log_odds, trial.others.held.labels.mean(axis=0))
+        return trial.gains([trial.log_odds[trial.num_train :] + share * shift for share in DAMPINGS])
+
+    enough = [trial for trial in trials if len(trial.own) >= settings.calibration.min_unlabelled]
+    best = _best("prior shift", DAMPINGS, enough, gains)
+    return 0.0 if best is None else DAMPINGS[best]
+
+
+def _best(what: str, choices: Sequence[Any], trials: Sequence[LeftOut], gains_of: Callable[[LeftOut], np.ndarray]) -> int | None:
+    """The choice with the highest mean gain, if that is beyond chance."""
+    if not trials:
+        return None
+    gains = [gains_of(trial) for trial in trials]
+    means = np.mean([each.mean(axis=0) for each in gains], axis=0)
+    errors = np.sqrt(np.sum([each.var(axis=0) / len(each) for each in gains], axis=0)) / len(gains)
+    best = int(means.argmax())
+    is_kept = bool(means[best] > 2 * errors[best])
+    told = f"{means[best]:+.5f} (standard error {errors[best]:.5f}): {'kept' if is_kept else 'not used'}"
+    log.info("%s, log-loss taken off %d languages left out, at best with %s: %s", what, len(gains), choices[best], told)
+    return best if is_kept else None
