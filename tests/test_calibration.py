@@ -51,6 +51,33 @@ def test_fit_calibration_gives_each_language_its_own_bias_where_it_has_videos():
     assert abs(found.languages["de"][1]) < 0.3  # drawn to no change: three videos say little
 
 
+def test_fit_calibration_gives_another_language_the_mean_of_the_languages_maps_however_many_videos_each_has():
+    rare, frequent = drawn(1_000, [1.0], [2.0]), drawn(9_000, [1.0], [-1.0])
+    logits, labels = (np.concatenate(both) for both in zip(rare, frequent, strict=True))
+    found = fit_calibration(logits, labels, ["fr"] * 1_000 + ["en"] * 9_000, PLATT)
+    asked = np.linspace(-3, 3, 7)[:, None]
+    own = [found.log_odds(asked, [language] * 7) for language in ("fr", "en")]
+    other = found.log_odds(asked, ["th"] * 7)
+    assert found.common[0] == pytest.approx(np.sqrt(found.languages["fr"][0] * found.languages["en"][0]))
+    assert found.common[1] == pytest.approx((found.languages["fr"][1] + found.languages["en"][1]) / 2)
+    assert (np.minimum(*own) < other).all()
+    assert (other < np.maximum(*own)).all()
+
+
+def test_fit_calibration_of_blended_log_odds_is_calibrated_whatever_the_neighbours_say():
+    """Neighbours that know nothing make all less sure; the languages' maps take that back."""
+    logits, labels = drawn(8_000, [1.0, 1.0], [0.0, 0.5])
+    vague, languages = np.full_like(logits, 0.5), np.full(8_000, "en", object)
+    found = fit_calibration(logits, labels, languages, PLATT, vague, 0.6)
+    told = [
+        log_losses(each, labels).mean()
+        for each in (found.log_odds(logits, languages, vague), fit_calibration(logits, labels, languages, PLATT).log_odds(logits, languages))
+    ]
+    assert found.weight == 0.6
+    assert found.languages["en"][0] == pytest.approx(0.4, abs=0.05)
+    assert told[0] == pytest.approx(told[1], abs=0.01)
+
+
 def test_fit_calibration_lowers_the_log_loss_of_new_videos():
     logits, labels = drawn(4_000, [0.4] * 3, [-1.0] * 3)
     new, truth = drawn(4_000, [0.4] * 3, [-1.0] * 3, seed=9)

@@ -9,7 +9,7 @@ from xlclass.config import CalibrationSettings, LakeSettings, Settings, SourceSe
 from xlclass.model.calibration import log_losses
 from xlclass.model.examples import Examples
 from xlclass.model.fitting import fit
-from xlclass.model.left_out import Sides, best_damping, best_neighbours, leave_out, with_neighbours
+from xlclass.model.left_out import Sides, best_damping, best_neighbours, leave_out
 
 DIM, SETTINGS = (
     8,
@@ -54,15 +54,14 @@ def odd_ones(sides, far=6.0):
     return Sides(*both)
 
 
-def trials(sides, settings=SETTINGS):
-    found = leave_out(sides, settings)
-    best = best_neighbours(found, settings)
-    return [with_neighbours(trial, settings, *best) for trial in found] if best else found
+def damping(sides, settings=SETTINGS):
+    trials = leave_out(sides, settings)
+    return best_damping(trials, best_neighbours(trials, settings), settings)
 
 
 def test_fit_believes_a_prior_shift_that_languages_left_out_confirm(fitted):
     found, given = fitted
-    assert found.damping == best_damping(trials(given), SETTINGS) > 0
+    assert found.damping == damping(given) > 0
     shift = found.calibration.prior_shifts["th"]
     assert shift[2] > 0 > shift[0]
     assert set(found.calibration.prior_shifts) == {"th"}
@@ -79,16 +78,16 @@ def test_fit_without_unlabelled_videos_shifts_nothing_and_leaves_the_rest_as_it_
 
 def test_best_damping_is_none_where_the_languages_do_not_confirm_it():
     """Both languages have the same categories as often: any shift is noise."""
-    assert best_damping(trials(sides([0.4, 0.3, 0.3], [0.4, 0.3, 0.3])), SETTINGS) == 0
+    assert damping(sides([0.4, 0.3, 0.3], [0.4, 0.3, 0.3])) == 0
 
 
 def test_nothing_is_left_out_of_one_language_and_too_few_videos_shift_no_prior():
     one = Sides(*(sample(200, "en", [0.5, 0.5], seed) for seed in (1, 2, 3)))
     assert leave_out(one, SETTINGS) == []
-    assert best_damping([], SETTINGS) == 0
+    assert best_damping([], None, SETTINGS) == 0
     assert best_neighbours([], SETTINGS) is None
     few = dataclasses.replace(SETTINGS, calibration=CalibrationSettings(min_unlabelled=10_000))
-    assert best_damping(trials(sides([0.7, 0.2, 0.1], [0.1, 0.2, 0.7])), few) == 0
+    assert damping(sides([0.7, 0.2, 0.1], [0.1, 0.2, 0.7]), few) == 0
 
 
 def test_neighbours_have_a_say_where_languages_left_out_are_better_off(fitted):

@@ -2,8 +2,9 @@
 
 Why this order: a category has few positives in one language, so its map is fitted on the languages pooled; what the nearest training
 videos say (`prototypes.py`) is a second opinion on that; a language's own temperature and bias are two numbers that all its videos
-decide, pulled towards no change where these are few. A language without labels gets the first two, and the shift of its categories'
-priors (`prior_shift.py`), as far as leaving a training language out shows that they help (`left_out.py`).
+decide, pulled towards no change where these are few. A language without labels gets the first two, the mean of the languages' maps,
+since languages count alike as guesses at one more, and the shift of its categories' priors (`prior_shift.py`); neighbours and
+shift as far as leaving a training language out shows that they help (`left_out.py`).
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Calibration:
     """A map from logits to confidences; categories are in the order of the head's outputs.
 
     `scales` and `shifts` are Platt's, one a category; `knots` in their place, for a category that has them, are logits and the
-    confidences there. `weight`, 0 to 1, is that of the neighbours' log-odds. `languages`: temperature and bias; `prior_shifts`:
-    what is added to each category's log-odds.
+    confidences there. `weight`, 0 to 1, is that of the neighbours' log-odds. `languages`: temperature and bias, and `common` those of
+    all other languages; `prior_shifts`: what is added to each category's log-odds.
     """
 
     scales: tuple[float, ...]
@@ -41,6 +42,7 @@ class Calibration:
     prior_shifts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     knots: tuple[tuple[tuple[float, ...], tuple[float, ...]] | None, ...] = ()
     weight: float = 0.0
+    common: tuple[float, float] = (1.0, 0.0)
 
     @classmethod
     def identity(cls, num_categories: int) -> Calibration:
@@ -62,7 +64,7 @@ class Calibration:
         pooled = self._pooled(np.asarray(logits, np.float64))
         if self.weight and shares is not None:
             pooled = blended(pooled, shares, self.weight)
-        maps = np.array([self.languages.get(language, (1.0, 0.0)) for language in languages]).reshape(-1, 2)
+        maps = np.array([self.languages.get(language, self.common) for language in languages]).reshape(-1, 2)
         shifted = pooled / maps[:, :1] + maps[:, 1:]
         codes = np.asarray(languages, object)
         for language, shift in self.prior_shifts.items():
@@ -105,7 +107,8 @@ def fit_calibration(
     pooled = Calibration(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), knots=knots, weight=weight)
     codes, odds = np.asarray(languages, object), pooled.log_odds(logits, languages, shares)
     own = {language: fit_temperature(odds[codes == language], labels[codes == language]) for language in sorted(set(languages))}
-    return dataclasses.replace(pooled, languages=own)
+    temperatures, biases = zip(*own.values(), strict=True)
+    return dataclasses.replace(pooled, languages=own, common=(float(np.exp(np.mean(np.log(temperatures)))), float(np.mean(biases))))
 
 
 def blended(log_odds: np.ndarray, shares: np.ndarray, weight: float) -> np.ndarray:

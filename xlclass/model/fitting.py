@@ -17,7 +17,7 @@ from scipy.special import expit
 from xlclass.config import Settings
 from xlclass.model import head
 from xlclass.model.calibration import Calibration, fit_calibration
-from xlclass.model.left_out import LeftOut, Sides, best_damping, best_neighbours, leave_out, prototypes_of, with_neighbours
+from xlclass.model.left_out import Sides, best_damping, best_neighbours, leave_out, prototypes_of
 from xlclass.model.prior_shift import prior_shift
 from xlclass.model.prototypes import Prototypes
 from xlclass.model.thresholds import Thresholds, fit_thresholds
@@ -46,23 +46,20 @@ def fit(sides: Sides, unlabelled: Mapping[str, np.ndarray], settings: Settings) 
     """The head and how its logits become categories; `unlabelled` has vectors `(n, dim)` of languages that have no labels."""
     model, curves = head.train_head(sides.train, sides.validation, settings.training)
     trials, held = leave_out(sides, settings), sides.held
-    width, weight = best_neighbours(trials, settings) or (0.0, 0.0)
+    neighbours = best_neighbours(trials, settings)
+    width, weight = neighbours or (0.0, 0.0)
     prototypes = prototypes_of(sides.train, settings, width) if weight else None
     shares = prototypes.shares(held.vectors) if prototypes else None
     calibration = fit_calibration(head.logits(model, held.vectors), held.labels, held.languages, settings.calibration, shares, weight)
-    fitted = Fitted(model, calibration, Thresholds(()), curves, prototypes)
-    if unlabelled:
-        alike = [with_neighbours(trial, settings, width, weight) for trial in trials] if weight else trials
-        fitted = _shifted(fitted, alike, held.labels, unlabelled, settings)
+    damping = best_damping(trials, neighbours, settings) if unlabelled else 0.0
+    fitted = Fitted(model, calibration, Thresholds(()), curves, prototypes, damping)
+    if damping:
+        fitted = dataclasses.replace(fitted, calibration=_shifted(fitted, held.labels.mean(axis=0), unlabelled))
     confidences = expit(fitted.log_odds(held.vectors, held.languages)).astype(np.float32)
     return dataclasses.replace(fitted, thresholds=fit_thresholds(confidences, held.labels, held.languages, settings.thresholds))
 
 
-def _shifted(fitted: Fitted, trials: list[LeftOut], held: np.ndarray, unlabelled: Mapping[str, np.ndarray], settings: Settings) -> Fitted:
-    """The same with the prior shifts of the languages in `unlabelled`, as far as `trials` say; `held` are the labels it was calibrated on."""
-    damping, priors = best_damping(trials, settings), held.mean(axis=0)
-    if not damping:
-        return fitted
-    shifts = {code: damping * prior_shift(fitted.log_odds(rows, np.full(len(rows), code, object)), priors) for code, rows in unlabelled.items()}
-    calibration = dataclasses.replace(fitted.calibration, prior_shifts={code: tuple(map(float, shift)) for code, shift in shifts.items()})
-    return dataclasses.replace(fitted, calibration=calibration, damping=damping)
+def _shifted(fitted: Fitted, priors: np.ndarray, unlabelled: Mapping[str, np.ndarray]) -> Calibration:
+    """Its calibration with the prior shifts of the languages in `unlabelled`; `priors (num_categories,)` are where it was calibrated."""
+    shifts = {code: fitted.damping * prior_shift(fitted.log_odds(rows, np.full(len(rows), code, object)), priors) for code, rows in unlabelled.items()}
+    return dataclasses.replace(fitted.calibration, prior_shifts={code: tuple(map(float, shift)) for code, shift in shifts.items()})

@@ -16,7 +16,7 @@ import numpy as np
 
 from xlclass.config import Settings
 from xlclass.model import head
-from xlclass.model.calibration import Calibration, blended, fit_calibration, log_losses
+from xlclass.model.calibration import fit_calibration, log_losses
 from xlclass.model.examples import Examples
 from xlclass.model.prior_shift import DAMPINGS, prior_shift
 from xlclass.model.prototypes import WIDTHS, Prototypes, fit_prototypes
@@ -40,29 +40,30 @@ class Sides:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A training language that a head and a calibration of `others` meet as one without labels.
+    """A training language that a head of the `others` meets as one without labels.
 
-    `own` are the language's training and held videos, in this order; `log_odds (n, num_categories)` what is said of them.
+    `own` are the language's training and held videos, in this order; `logits` and `held_logits` are the head's of them and of the
+    others' held videos.
     """
 
     others: Sides
     own: Examples
     num_train: int
-    log_odds: np.ndarray
+    logits: np.ndarray
+    held_logits: np.ndarray
 
-    @property
-    def labels(self) -> np.ndarray:
-        """Labels of the held videos, `(num_held, num_categories)`."""
-        return self.own.labels[self.num_train :]
+    def log_odds(self, settings: Settings, prototypes: Prototypes | None, weight: float) -> np.ndarray:
+        """What a calibration of the others says of the language's videos, `(num_own, num_categories)`."""
+        held = self.others.held
+        shares = [prototypes.shares(vectors) if prototypes else None for vectors in (held.vectors, self.own.vectors)]
+        calibration = fit_calibration(self.held_logits, held.labels, held.languages, settings.calibration, shares[0], weight)
+        return calibration.log_odds(self.logits, self.own.languages, shares[1])
 
-    def gains(self, said: Sequence[np.ndarray]) -> np.ndarray:
-        """What each of `said`, log-odds of the held videos, takes off the log-loss of each, `(num_held, len(said))`."""
-        before = log_losses(self.log_odds[self.num_train :], self.labels).mean(axis=1)
-        return np.stack([before - log_losses(odds, self.labels).mean(axis=1) for odds in said], axis=1)
-
-    def prototypes(self, settings: Settings, width: float) -> Prototypes:
-        """Those of the other languages' training videos."""
-        return prototypes_of(self.others.train, settings, width)
+    def gains(self, before: np.ndarray, choices: Sequence[np.ndarray]) -> np.ndarray:
+        """What each of `choices` takes off the log-loss of each held video, `(num_held, len(choices))`; log-odds of all own videos."""
+        labels = self.own.labels[self.num_train :]
+        losses = [log_losses(odds[self.num_train :], labels).mean(axis=1) for odds in (before, *choices)]
+        return np.stack([losses[0] - loss for loss in losses[1:]], axis=1)
 
 
 def leave_out(sides: Sides, settings: Settings) -> list[LeftOut]:
@@ -76,11 +77,7 @@ def _left_out(sides: Sides, language: str, settings: Settings) -> LeftOut | None
         return None
     model, _ = head.train_head(rest.train, rest.validation, settings.training)
     own = Examples.of(out.train, out.held)
-    return LeftOut(rest, own, len(out.train), _calibrated(model, rest.held, settings).log_odds(head.logits(model, own.vectors), own.languages))
-
-
-def _calibrated(model: Any, held: Examples, settings: Settings) -> Calibration:
-    return fit_calibration(head.logits(model, held.vectors), held.labels, held.languages, settings.calibration)
+    return LeftOut(rest, own, len(out.train), head.logits(model, own.vectors), head.logits(model, rest.held.vectors))
 
 
 def best_neighbours(trials: Sequence[LeftOut], settings: Settings) -> tuple[float, float] | None:
@@ -90,17 +87,12 @@ def best_neighbours(trials: Sequence[LeftOut], settings: Settings) -> tuple[floa
     choices = [(width, weight) for width in WIDTHS for weight in WEIGHTS]
 
     def gains(trial: LeftOut) -> np.ndarray:
-        around, held = trial.prototypes(settings, WIDTHS[0]), trial.own.vectors[trial.num_train :]
-        shares = {width: dataclasses.replace(around, width=width).shares(held) for width in WIDTHS}
-        return trial.gains([blended(trial.log_odds[trial.num_train :], shares[width], weight) for width, weight in choices])
+        around = prototypes_of(trial.others.train, settings, WIDTHS[0])
+        said = [trial.log_odds(settings, dataclasses.replace(around, width=width), weight) for width, weight in choices]
+        return trial.gains(trial.log_odds(settings, None, 0.0), said)
 
     best = _best("neighbours", choices, trials, gains)
     return None if best is None else choices[best]
-
-
-def with_neighbours(trial: LeftOut, settings: Settings, width: float, weight: float) -> LeftOut:
-    """The same with the neighbours' say in its log-odds."""
-    return dataclasses.replace(trial, log_odds=blended(trial.log_odds, trial.prototypes(settings, width).shares(trial.own.vectors), weight))
 
 
 def prototypes_of(train: Examples, settings: Settings, width: float) -> Prototypes:
@@ -108,12 +100,14 @@ def prototypes_of(train: Examples, settings: Settings, width: float) -> Prototyp
     return fit_prototypes(train.vectors, train.labels, settings.calibration.prototypes, width, settings.training.seed)
 
 
-def best_damping(trials: Sequence[LeftOut], settings: Settings) -> float:
-    """The share of the estimated prior shift that helps languages left out most; 0 where none does beyond chance."""
+def best_damping(trials: Sequence[LeftOut], neighbours: tuple[float, float] | None, settings: Settings) -> float:
+    """The share of the estimated prior shift that helps languages left out most, after their `neighbours`; 0 where none does beyond chance."""
 
     def gains(trial: LeftOut) -> np.ndarray:
-        shift = prior_shift(trial.log_odds, trial.others.held.labels.mean(axis=0))
-        return trial.gains([trial.log_odds[trial.num_train :] + share * shift for share in DAMPINGS])
+        width, weight = neighbours or (0.0, 0.0)
+        odds = trial.log_odds(settings, prototypes_of(trial.others.train, settings, width) if weight else None, weight)
+        shift = prior_shift(odds, trial.others.held.labels.mean(axis=0))
+        return trial.gains(odds, [odds + share * shift for share in DAMPINGS])
 
     enough = [trial for trial in trials if len(trial.own) >= settings.calibration.min_unlabelled]
     best = _best("prior shift", DAMPINGS, enough, gains)
