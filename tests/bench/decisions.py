@@ -74,6 +74,8 @@ def main() -> int:
     before, after = (Said(scored, confidences, len(bundle.categories)) for confidences in (expit(told.logits.astype(np.float64)), told.confidences))
     table = _languages(before, after, 100 if given.quick else 1_000)
     print(table.to_string(index=False, float_format="%.3f"))
+    means = table[~table.language.isin(["en", "fr"])][["ece_before", "ece_after", "ece_own_labels"]].mean()
+    print("mean ECE of the other languages: {:.3f} before, {:.3f} after, {:.3f} with labels of their own".format(*means))
     figures = _figures(table, after)
     others = {} if given.quick else _other_heads(videos, vectors, test.to_numpy(), bundle, load_settings(CONF))
     print(pd.DataFrame({"keras, as trained": _accuracy(after), **others}).T.to_string(float_format="%.4f"))
