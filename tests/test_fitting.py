@@ -9,7 +9,7 @@ from xlclass.config import CalibrationSettings, LakeSettings, Settings, SourceSe
 from xlclass.model.calibration import log_losses
 from xlclass.model.examples import Examples
 from xlclass.model.fitting import fit
-from xlclass.model.left_out import Sides, best_damping, best_neighbours, leave_out
+from xlclass.model.left_out import Say, Sides, best_damping, best_neighbours, leave_out
 
 DIM, SETTINGS = (
     8,
@@ -84,8 +84,8 @@ def test_best_damping_is_none_where_the_languages_do_not_confirm_it():
 def test_nothing_is_left_out_of_one_language_and_too_few_videos_shift_no_prior():
     one = Sides(*(sample(200, "en", [0.5, 0.5], seed) for seed in (1, 2, 3)))
     assert leave_out(one, SETTINGS) == []
-    assert best_damping([], None, SETTINGS) == 0
-    assert best_neighbours([], SETTINGS) is None
+    assert best_damping([], Say(), SETTINGS) == 0
+    assert best_neighbours([], SETTINGS) == Say()
     few = dataclasses.replace(SETTINGS, calibration=CalibrationSettings(min_unlabelled=10_000))
     assert damping(sides([0.7, 0.2, 0.1], [0.1, 0.2, 0.7]), few) == 0
 

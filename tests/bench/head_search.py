@@ -43,7 +43,7 @@ from xlclass.model.calibration import fit_calibration  # noqa: E402
 from xlclass.model.examples import Examples  # noqa: E402
 from xlclass.model.fitting import Fitted  # noqa: E402
 from xlclass.model.head import logits, train_head  # noqa: E402
-from xlclass.model.left_out import prototypes_of  # noqa: E402
+from xlclass.model.left_out import Say, prototypes_of  # noqa: E402
 from xlclass.model.thresholds import Thresholds  # noqa: E402
 from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split  # noqa: E402
 from xlclass.schemas import unpack_vectors  # noqa: E402
@@ -81,7 +81,7 @@ KEPT = 3
 LEFT_OUT = {"fr": (["en"], ["fr"]), "en": (["fr"], ["en"])}  # what is taught, what is scored
 BOTH = {"both": (["en", "fr"], ["en", "fr"])}
 DIM = 512
-NEIGHBOURS = (0.04, 0.6)
+NEIGHBOURS = Say(width=0.04, weight=0.6)
 
 
 def load_rows(lake: Path, catalogue: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
@@ -123,10 +123,9 @@ class Search:
         """A head trained on the teaching rows of the training side, stopped by those of the validation side and calibrated on them, with its neighbours."""
         settings = dataclasses.replace(self.settings, training=dataclasses.replace(TrainingSettings(), seed=seed, **changes))
         taught, held = (self.examples(teaching & (self.rows.side == side)) for side in (TRAIN, VALIDATION))
-        head, (width, weight) = train_head(taught, held, settings.training)[0], NEIGHBOURS
-        prototypes = prototypes_of(taught, settings, width)
+        head, prototypes = train_head(taught, held, settings.training)[0], prototypes_of(taught, settings, NEIGHBOURS)
         said = logits(head, held.vectors), held.labels, held.languages
-        calibration = fit_calibration(*said, settings.calibration, prototypes.shares(held.vectors), weight)
+        calibration = fit_calibration(*said, settings.calibration, prototypes.shares(held.vectors), NEIGHBOURS.weight)
         return Fitted(head, calibration, Thresholds(()), {}, prototypes)
 
     def scores(self, fitted: Fitted, scored: pd.Series) -> tuple[float, float]:

@@ -46,12 +46,11 @@ def fit(sides: Sides, unlabelled: Mapping[str, np.ndarray], settings: Settings) 
     """The head and how its logits become categories; `unlabelled` has vectors `(n, dim)` of languages that have no labels."""
     model, curves = head.train_head(sides.train, sides.validation, settings.training)
     trials, held = leave_out(sides, settings), sides.held
-    neighbours = best_neighbours(trials, settings)
-    width, weight = neighbours or (0.0, 0.0)
-    prototypes = prototypes_of(sides.train, settings, width) if weight else None
+    say = best_neighbours(trials, settings)
+    prototypes = prototypes_of(sides.train, settings, say)
     shares = prototypes.shares(held.vectors) if prototypes else None
-    calibration = fit_calibration(head.logits(model, held.vectors), held.labels, held.languages, settings.calibration, shares, weight)
-    damping = best_damping(trials, neighbours, settings) if unlabelled else 0.0
+    calibration = fit_calibration(head.logits(model, held.vectors), held.labels, held.languages, settings.calibration, shares, say.weight)
+    damping = best_damping(trials, say, settings) if unlabelled else 0.0
     fitted = Fitted(model, calibration, Thresholds(()), curves, prototypes, damping)
     if damping:
         fitted = dataclasses.replace(fitted, calibration=_shifted(fitted, held.labels.mean(axis=0), unlabelled))

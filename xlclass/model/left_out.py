@@ -10,7 +10,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,15 @@ from xlclass.model.prior_shift import DAMPINGS, prior_shift
 from xlclass.model.prototypes import WIDTHS, Prototypes, fit_prototypes
 
 log = logging.getLogger(__name__)
+_Choice = TypeVar("_Choice")
 WEIGHTS = (0.2, 0.4, 0.6, 0.8)  # of the neighbours in the log-odds, that training tries
+
+
+class Say(NamedTuple):
+    """How far neighbours are heard: the width of their kernel and their weight in the log-odds; weight 0 is not at all."""
+
+    width: float = 0.0
+    weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,8 @@ class LeftOut:
     logits: np.ndarray
     held_logits: np.ndarray
 
-    def log_odds(self, settings: Settings, prototypes: Prototypes | None, weight: float) -> np.ndarray:
-        """What a calibration of the others says of the language's videos, `(num_own, num_categories)`."""
+    def log_odds(self, settings: Settings, prototypes: Prototypes | None = None, weight: float = 0.0) -> np.ndarray:
+        """What a calibration of the others, with the say of their neighbours, says of the language's videos, `(num_own, num_categories)`."""
         held = self.others.held
         shares = [prototypes.shares(vectors) if prototypes else None for vectors in (held.vectors, self.own.vectors)]
         calibration = fit_calibration(self.held_logits, held.labels, held.languages, settings.calibration, shares[0], weight)
@@ -80,41 +88,42 @@ def _left_out(sides: Sides, language: str, settings: Settings) -> LeftOut | None
     return LeftOut(rest, own, len(out.train), head.logits(model, own.vectors), head.logits(model, rest.held.vectors))
 
 
-def best_neighbours(trials: Sequence[LeftOut], settings: Settings) -> tuple[float, float] | None:
-    """Kernel width and weight of the neighbours that help languages left out most; null where none does beyond chance, or none are wanted."""
+def best_neighbours(trials: Sequence[LeftOut], settings: Settings) -> Say:
+    """The say of neighbours that helps languages left out most; none where none helps beyond chance, or none is wanted."""
     if not settings.calibration.prototypes or settings.calibration.method == "none":
-        return None
-    choices = [(width, weight) for width in WIDTHS for weight in WEIGHTS]
+        return Say()
+    choices = [Say(width, weight) for width in WIDTHS for weight in WEIGHTS]
 
     def gains(trial: LeftOut) -> np.ndarray:
-        around = prototypes_of(trial.others.train, settings, WIDTHS[0])
-        said = [trial.log_odds(settings, dataclasses.replace(around, width=width), weight) for width, weight in choices]
-        return trial.gains(trial.log_odds(settings, None, 0.0), said)
+        near = _prototypes(trial.others.train, settings, WIDTHS[0])
+        said = [trial.log_odds(settings, dataclasses.replace(near, width=say.width), say.weight) for say in choices]
+        return trial.gains(trial.log_odds(settings), said)
 
-    best = _best("neighbours", choices, trials, gains)
-    return None if best is None else choices[best]
+    return _best("neighbours", choices, trials, gains) or Say()
 
 
-def prototypes_of(train: Examples, settings: Settings, width: float) -> Prototypes:
-    """The prototypes of training videos, as many as the settings say."""
+def prototypes_of(train: Examples, settings: Settings, say: Say) -> Prototypes | None:
+    """The prototypes of training videos, as many as the settings say; null where neighbours have no say."""
+    return _prototypes(train, settings, say.width) if say.weight else None
+
+
+def _prototypes(train: Examples, settings: Settings, width: float) -> Prototypes:
     return fit_prototypes(train.vectors, train.labels, settings.calibration.prototypes, width, settings.training.seed)
 
 
-def best_damping(trials: Sequence[LeftOut], neighbours: tuple[float, float] | None, settings: Settings) -> float:
-    """The share of the estimated prior shift that helps languages left out most, after their `neighbours`; 0 where none does beyond chance."""
+def best_damping(trials: Sequence[LeftOut], say: Say, settings: Settings) -> float:
+    """The share of the estimated prior shift that helps languages left out most, after their neighbours' `say`; 0 where none does beyond chance."""
 
     def gains(trial: LeftOut) -> np.ndarray:
-        width, weight = neighbours or (0.0, 0.0)
-        odds = trial.log_odds(settings, prototypes_of(trial.others.train, settings, width) if weight else None, weight)
+        odds = trial.log_odds(settings, prototypes_of(trial.others.train, settings, say), say.weight)
         shift = prior_shift(odds, trial.others.held.labels.mean(axis=0))
         return trial.gains(odds, [odds + share * shift for share in DAMPINGS])
 
     enough = [trial for trial in trials if len(trial.own) >= settings.calibration.min_unlabelled]
-    best = _best("prior shift", DAMPINGS, enough, gains)
-    return 0.0 if best is None else DAMPINGS[best]
+    return _best("prior shift", DAMPINGS, enough, gains) or 0.0
 
 
-def _best(what: str, choices: Sequence[Any], trials: Sequence[LeftOut], gains_of: Callable[[LeftOut], np.ndarray]) -> int | None:
+def _best(what: str, choices: Sequence[_Choice], trials: Sequence[LeftOut], gains_of: Callable[[LeftOut], np.ndarray]) -> _Choice | None:
     """The choice with the highest mean gain, if that is beyond chance."""
     if not trials:
         return None
@@ -125,4 +134,4 @@ def _best(what: str, choices: Sequence[Any], trials: Sequence[LeftOut], gains_of
     is_kept = bool(means[best] > 2 * errors[best])
     told = f"{means[best]:+.5f} (standard error {errors[best]:.5f}): {'kept' if is_kept else 'not used'}"
     log.info("%s, log-loss taken off %d languages left out, at best with %s: %s", what, len(gains), choices[best], told)
-    return best if is_kept else None
+    return choices[best] if is_kept else None
