@@ -28,9 +28,11 @@ import duckdb
 from deltalake import DeltaTable
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
+
 def table(name):
     path = f"build/demo/{name}"
     return DeltaTable(path).to_pyarrow_dataset(filesystem=SubTreeFileSystem(path, LocalFileSystem()))
+
 
 lake = duckdb.connect()
 lake.execute("SET TimeZone = 'UTC'")

@@ -45,7 +45,8 @@ class Fitted:
 def fit(sides: Sides, unlabelled: Mapping[str, np.ndarray], settings: Settings) -> Fitted:
     """The head and how its logits become categories; `unlabelled` has vectors `(n, dim)` of languages that have no labels."""
     model, curves = head.train_head(sides.train, sides.validation, settings.training)
-    trials, held = leave_out(sides, settings), sides.held
+    held, is_asked = sides.held, bool(unlabelled) or settings.calibration.prototypes > 0
+    trials = leave_out(sides, settings) if is_asked else []
     say = best_neighbours(trials, settings)
     prototypes = prototypes_of(sides.train, settings, say)
     shares = prototypes.shares(held.vectors) if prototypes else None

@@ -16,7 +16,7 @@ import numpy as np
 
 from xlclass.config import Settings
 from xlclass.model import head
-from xlclass.model.calibration import fit_calibration, log_losses
+from xlclass.model.calibration import Calibration, fit_languages, fit_pooled, log_losses
 from xlclass.model.examples import Examples
 from xlclass.model.prior_shift import DAMPINGS, prior_shift
 from xlclass.model.prototypes import WIDTHS, Prototypes, fit_prototypes
@@ -51,7 +51,7 @@ class LeftOut:
     """A training language that a head of the `others` meets as one without labels.
 
     `own` are the language's training and held videos, in this order; `logits` and `held_logits` are the head's of them and of the
-    others' held videos.
+    others' held videos, `pooled` the categories' maps that these give.
     """
 
     others: Sides
@@ -59,12 +59,13 @@ class LeftOut:
     num_train: int
     logits: np.ndarray
     held_logits: np.ndarray
+    pooled: Calibration
 
     def log_odds(self, settings: Settings, prototypes: Prototypes | None = None, weight: float = 0.0) -> np.ndarray:
         """What a calibration of the others, with the say of their neighbours, says of the language's videos, `(num_own, num_categories)`."""
         held = self.others.held
         shares = [prototypes.shares(vectors) if prototypes else None for vectors in (held.vectors, self.own.vectors)]
-        calibration = fit_calibration(self.held_logits, held.labels, held.languages, settings.calibration, shares[0], weight)
+        calibration = fit_languages(self.pooled, self.held_logits, held.labels, held.languages, settings.calibration, shares[0], weight)
         return calibration.log_odds(self.logits, self.own.languages, shares[1])
 
     def gains(self, before: np.ndarray, choices: Sequence[np.ndarray]) -> np.ndarray:
@@ -84,8 +85,9 @@ def _left_out(sides: Sides, language: str, settings: Settings) -> LeftOut | None
     if not len(rest.train) or not len(rest.held) or not len(out.held):
         return None
     model, _ = head.train_head(rest.train, rest.validation, settings.training)
-    own = Examples.of(out.train, out.held)
-    return LeftOut(rest, own, len(out.train), head.logits(model, own.vectors), head.logits(model, rest.held.vectors))
+    own, held_logits = Examples.of(out.train, out.held), head.logits(model, rest.held.vectors)
+    pooled = fit_pooled(held_logits, rest.held.labels, settings.calibration)
+    return LeftOut(rest, own, len(out.train), head.logits(model, own.vectors), held_logits, pooled)
 
 
 def best_neighbours(trials: Sequence[LeftOut], settings: Settings) -> Say:
