@@ -32,12 +32,12 @@ demo: $(READY)  ## categorise the embedded catalogue in 24 languages and print h
 
 test: $(READY)  ## all tests but the long ones
 	@python -m xlclass.doctor
-	@pytest -n 2 --dist loadfile -m "not slow and not fault and not deploy"
+	@pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not fault and not deploy"
 
 test-fast: $(READY)  ## the tests that need no Spark: seconds
 	@pytest -m "not slow and not fault and not deploy and not spark"
 
-test-slow: $(READY)  ## the long tests: a newcomer's path, without the network
+test-slow: $(READY)  ## the long tests: single jobs on the demo's lake, a newcomer's path, without the network
 	@pytest -m slow
 
 test-faults: $(READY)  ## a cluster, and what breaks a backfill: processes killed, disks filled; half an hour

@@ -62,6 +62,7 @@ def test_pipeline_categorises_languages_without_labels(demo_lake):
     assert set(predictions.status) == {"ok"}
 
 
+@pytest.mark.slow
 def test_pipeline_again_adds_a_row_to_runs_and_nothing_else(demo_lake):
     lake, printed = demo_lake
     before = _versions(lake)
@@ -76,6 +77,7 @@ def test_pipeline_again_adds_a_row_to_runs_and_nothing_else(demo_lake):
     assert (list(runs.rows_ok), list(runs.rows_reused)) == ([1_512, 0], [0, 1_512])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["train", "evaluate", "backfill", "maintain"])
 def test_single_jobs_run_on_the_lake_of_the_main_job(demo_lake, job):
     lake, _ = demo_lake
@@ -83,6 +85,7 @@ def test_single_jobs_run_on_the_lake_of_the_main_job(demo_lake, job):
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+@pytest.mark.slow
 def test_train_leaves_the_champion_in_its_place_and_says_how_to_promote(demo_lake, tmp_path):
     lake = Path(shutil.copytree(demo_lake[0], tmp_path / "lake"))
     champion = Registry(str(lake)).champion().name
@@ -165,6 +168,7 @@ def test_runs_and_doctor_look_at_the_lake(demo_lake):
     assert re.search(r"cosine to the driver's vector (1\.0000|0\.9999)", found["encoding"]["text"])
 
 
+@pytest.mark.slow
 def test_report_of_the_demo_is_one_page_beside_the_tables(demo_lake):
     lake, _ = demo_lake
     done = submit("report", "--conf", str(ROOT / "conf" / "local.toml"), "--lake", str(lake), cwd=lake.parent)
