@@ -19,7 +19,7 @@ from xlclass.errors import ModelError
 from xlclass.folders import written_whole
 from xlclass.model.calibration import Calibration
 from xlclass.model.head import logits
-from xlclass.model.prototypes import Prototypes
+from xlclass.model.prototypes import Prototypes, shares_around
 from xlclass.model.thresholds import Thresholds
 from xlclass.quiet import tensorflow_starting
 
@@ -65,7 +65,7 @@ class Bundle:
     def decide(self, vectors: np.ndarray, languages: Sequence[str]) -> Decisions:
         """Confidences and categories of `vectors`, `(n, dim) float32`, and their languages, row by row."""
         scores = logits(self.head, vectors)
-        calibrated = self._calibration.confidences(scores, languages, self.prototypes.shares(vectors) if self.prototypes else None)
+        calibrated = self._calibration.confidences(scores, languages, shares_around(self.prototypes, vectors))
         return Decisions(calibrated, self._thresholds.passing(calibrated, languages), scores)
 
     @functools.cached_property
@@ -119,7 +119,7 @@ def read_manifest(folder: Path, digest: str) -> dict[str, Any]:
     if bundle_digest(folder) == digest:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     written = [file for file in _FILES if _digest_of(file) in manifest]
-    if not written or not all((folder / file).is_file() and _sha256(folder / file) == manifest[_digest_of(file)] for file in written):
+    if _HEAD not in written or not all((folder / file).is_file() and _sha256(folder / file) == manifest[_digest_of(file)] for file in written):
         raise ModelError(f"the model version in {folder} is damaged: its files are not those that training wrote; train it anew")
     return manifest
 

@@ -62,7 +62,7 @@ class Calibration:
         [3.0, 2.0, 2.0]
         """
         pooled = self._pooled(np.asarray(logits, np.float64))
-        if self.weight and shares is not None:
+        if shares is not None:
             pooled = blended(pooled, shares, self.weight)
         maps = np.array([self.languages.get(language, self.common) for language in languages]).reshape(-1, 2)
         shifted = pooled / maps[:, :1] + maps[:, 1:]
@@ -90,45 +90,36 @@ def fit_calibration(
     settings: CalibrationSettings,
     shares: np.ndarray | None = None,
     weight: float = 0.0,
+    pooled: Calibration | None = None,
 ) -> Calibration:
     """The map fitted on videos that the head did not learn from; the identity without any, or where the settings want none.
 
-    `logits`, `labels` and the neighbours' `shares (n, num_categories)`, labels 0 or 1. Platt 1999, "Probabilistic outputs for support
-    vector machines", with a ridge to the identity in place of his smoothed targets; isotonic after Zadrozny, Elkan 2002; the languages'
-    maps are temperature scaling (Guo et al. 2017, section 4.2) with a bias, at the maximum of a posterior centred on no change.
+    `logits`, `labels` and the neighbours' `shares (n, num_categories)`, labels 0 or 1; `pooled` is what `fit_pooled` gives for these logits,
+    where that is known. The languages' maps are temperature scaling (Guo et al. 2017, section 4.2) with a bias, at the maximum of a
+    posterior centred on no change.
     """
-    return fit_languages(fit_pooled(logits, labels, settings), logits, labels, languages, settings, shares, weight)
-
-
-def fit_pooled(logits: np.ndarray, labels: np.ndarray, settings: CalibrationSettings) -> Calibration:
-    """The first part of `fit_calibration`: the categories' maps, on all languages together."""
     num_videos, num_categories = logits.shape
     if not num_videos or settings.method == "none":
         return Calibration.identity(num_categories)
+    heard = dataclasses.replace(pooled or fit_pooled(logits, labels, settings), weight=weight)
+    codes, odds, truth = np.asarray(languages, object), heard.log_odds(logits, languages, shares), np.asarray(labels, np.float64)
+    own = {language: fit_temperature(odds[codes == language], truth[codes == language]) for language in sorted(set(languages))}
+    temperatures, biases = zip(*own.values(), strict=True)
+    return dataclasses.replace(heard, languages=own, common=(float(np.exp(np.mean(np.log(temperatures)))), float(np.mean(biases))))
+
+
+def fit_pooled(logits: np.ndarray, labels: np.ndarray, settings: CalibrationSettings) -> Calibration:
+    """The categories' maps, on all languages together; of one video at least.
+
+    Platt 1999, "Probabilistic outputs for support vector machines", with a ridge to the identity in place of his smoothed targets;
+    isotonic after Zadrozny, Elkan 2002.
+    """
+    num_videos, num_categories = logits.shape
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels, np.float64)
     pairs = [_platt(logits[:, i], labels[:, i]) for i in range(num_categories)]
     steps = settings.method == "isotonic" and num_videos >= ISOTONIC_ROWS
     knots = tuple(_knots(logits[:, i], labels[:, i]) if steps else None for i in range(num_categories))
     return Calibration(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), knots=knots)
-
-
-def fit_languages(
-    pooled: Calibration,
-    logits: np.ndarray,
-    labels: np.ndarray,
-    languages: Sequence[str] | np.ndarray,
-    settings: CalibrationSettings,
-    shares: np.ndarray | None = None,
-    weight: float = 0.0,
-) -> Calibration:
-    """The second part: the neighbours' say with its weight, and then the languages' maps."""
-    if not len(logits) or settings.method == "none":
-        return pooled
-    heard = dataclasses.replace(pooled, weight=weight)
-    codes, odds, truth = np.asarray(languages, object), heard.log_odds(logits, languages, shares), np.asarray(labels, np.float64)
-    own = {language: fit_temperature(odds[codes == language], truth[codes == language]) for language in sorted(set(languages))}
-    temperatures, biases = zip(*own.values(), strict=True)
-    return dataclasses.replace(heard, languages=own, common=(float(np.exp(np.mean(np.log(temperatures)))), float(np.mean(biases))))
 
 
 def blended(log_odds: np.ndarray, shares: np.ndarray, weight: float) -> np.ndarray:

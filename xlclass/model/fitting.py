@@ -17,9 +17,9 @@ from scipy.special import expit
 from xlclass.config import Settings
 from xlclass.model import head
 from xlclass.model.calibration import Calibration, fit_calibration
-from xlclass.model.left_out import Sides, best_damping, best_neighbours, leave_out, prototypes_of
+from xlclass.model.left_out import Sides, best_damping, best_neighbours, leave_out, may_be_heard, prototypes_of
 from xlclass.model.prior_shift import prior_shift
-from xlclass.model.prototypes import Prototypes
+from xlclass.model.prototypes import Prototypes, shares_around
 from xlclass.model.thresholds import Thresholds, fit_thresholds
 
 
@@ -39,17 +39,16 @@ class Fitted:
 
     def log_odds(self, vectors: np.ndarray, languages: np.ndarray) -> np.ndarray:
         """Log-odds of the confidences, `(n, num_categories) float64`, of `vectors (n, dim)` and their languages."""
-        return self.calibration.log_odds(head.logits(self.head, vectors), languages, self.prototypes.shares(vectors) if self.prototypes else None)
+        return self.calibration.log_odds(head.logits(self.head, vectors), languages, shares_around(self.prototypes, vectors))
 
 
 def fit(sides: Sides, unlabelled: Mapping[str, np.ndarray], settings: Settings) -> Fitted:
     """The head and how its logits become categories; `unlabelled` has vectors `(n, dim)` of languages that have no labels."""
     model, curves = head.train_head(sides.train, sides.validation, settings.training)
-    held, is_asked = sides.held, bool(unlabelled) or settings.calibration.prototypes > 0
-    trials = leave_out(sides, settings) if is_asked else []
+    held, trials = sides.held, leave_out(sides, settings) if unlabelled or may_be_heard(settings) else []
     say = best_neighbours(trials, settings)
     prototypes = prototypes_of(sides.train, settings, say)
-    shares = prototypes.shares(held.vectors) if prototypes else None
+    shares = shares_around(prototypes, held.vectors)
     calibration = fit_calibration(head.logits(model, held.vectors), held.labels, held.languages, settings.calibration, shares, say.weight)
     damping = best_damping(trials, say, settings) if unlabelled else 0.0
     fitted = Fitted(model, calibration, Thresholds(()), curves, prototypes, damping)

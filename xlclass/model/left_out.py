@@ -7,6 +7,7 @@ log-loss beyond chance: by more than twice the standard error over videos, langu
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ import numpy as np
 
 from xlclass.config import Settings
 from xlclass.model import head
-from xlclass.model.calibration import Calibration, fit_languages, fit_pooled, log_losses
+from xlclass.model.calibration import Calibration, fit_calibration, fit_pooled, log_losses
 from xlclass.model.examples import Examples
 from xlclass.model.prior_shift import DAMPINGS, prior_shift
-from xlclass.model.prototypes import WIDTHS, Prototypes, fit_prototypes
+from xlclass.model.prototypes import WIDTHS, Prototypes, fit_prototypes, shares_around
 
 log = logging.getLogger(__name__)
 _Choice = TypeVar("_Choice")
@@ -31,6 +32,9 @@ class Say(NamedTuple):
 
     width: float = 0.0
     weight: float = 0.0
+
+
+NO_SAY = Say()
 
 
 @dataclass(frozen=True)
@@ -51,22 +55,31 @@ class LeftOut:
     """A training language that a head of the `others` meets as one without labels.
 
     `own` are the language's training and held videos, in this order; `logits` and `held_logits` are the head's of them and of the
-    others' held videos, `pooled` the categories' maps that these give.
+    others' held videos.
     """
 
+    settings: Settings
     others: Sides
     own: Examples
     num_train: int
     logits: np.ndarray
     held_logits: np.ndarray
-    pooled: Calibration
 
-    def log_odds(self, settings: Settings, prototypes: Prototypes | None = None, weight: float = 0.0) -> np.ndarray:
+    def log_odds(self, say: Say = NO_SAY) -> np.ndarray:
         """What a calibration of the others, with the say of their neighbours, says of the language's videos, `(num_own, num_categories)`."""
-        held = self.others.held
-        shares = [prototypes.shares(vectors) if prototypes else None for vectors in (held.vectors, self.own.vectors)]
-        calibration = fit_languages(self.pooled, self.held_logits, held.labels, held.languages, settings.calibration, shares[0], weight)
-        return calibration.log_odds(self.logits, self.own.languages, shares[1])
+        held, near = self.others.held, dataclasses.replace(self._near, width=say.width) if say.weight else None
+        shares = shares_around(near, held.vectors)
+        calibration = fit_calibration(self.held_logits, held.labels, held.languages, self.settings.calibration, shares, say.weight, self._pooled)
+        return calibration.log_odds(self.logits, self.own.languages, shares_around(near, self.own.vectors))
+
+    @functools.cached_property
+    def _pooled(self) -> Calibration:
+        return fit_pooled(self.held_logits, self.others.held.labels, self.settings.calibration)
+
+    @functools.cached_property
+    def _near(self) -> Prototypes:
+        """Those of the others' training videos, of any width."""
+        return _prototypes(self.others.train, self.settings, WIDTHS[0])
 
     def gains(self, before: np.ndarray, choices: Sequence[np.ndarray]) -> np.ndarray:
         """What each of `choices` takes off the log-loss of each held video, `(num_held, len(choices))`; log-odds of all own videos."""
@@ -85,23 +98,25 @@ def _left_out(sides: Sides, language: str, settings: Settings) -> LeftOut | None
     if not len(rest.train) or not len(rest.held) or not len(out.held):
         return None
     model, _ = head.train_head(rest.train, rest.validation, settings.training)
-    own, held_logits = Examples.of(out.train, out.held), head.logits(model, rest.held.vectors)
-    pooled = fit_pooled(held_logits, rest.held.labels, settings.calibration)
-    return LeftOut(rest, own, len(out.train), head.logits(model, own.vectors), held_logits, pooled)
+    own = Examples.of(out.train, out.held)
+    return LeftOut(settings, rest, own, len(out.train), head.logits(model, own.vectors), head.logits(model, rest.held.vectors))
+
+
+def may_be_heard(settings: Settings) -> bool:
+    """Whether the settings let neighbours have a say at all."""
+    return settings.calibration.prototypes > 0 and settings.calibration.method != "none"
 
 
 def best_neighbours(trials: Sequence[LeftOut], settings: Settings) -> Say:
     """The say of neighbours that helps languages left out most; none where none helps beyond chance, or none is wanted."""
-    if not settings.calibration.prototypes or settings.calibration.method == "none":
-        return Say()
+    if not may_be_heard(settings):
+        return NO_SAY
     choices = [Say(width, weight) for width in WIDTHS for weight in WEIGHTS]
 
     def gains(trial: LeftOut) -> np.ndarray:
-        near = _prototypes(trial.others.train, settings, WIDTHS[0])
-        said = [trial.log_odds(settings, dataclasses.replace(near, width=say.width), say.weight) for say in choices]
-        return trial.gains(trial.log_odds(settings), said)
+        return trial.gains(trial.log_odds(), [trial.log_odds(say) for say in choices])
 
-    return _best("neighbours", choices, trials, gains) or Say()
+    return _best("neighbours", choices, trials, gains) or NO_SAY
 
 
 def prototypes_of(train: Examples, settings: Settings, say: Say) -> Prototypes | None:
@@ -117,7 +132,7 @@ def best_damping(trials: Sequence[LeftOut], say: Say, settings: Settings) -> flo
     """The share of the estimated prior shift that helps languages left out most, after their neighbours' `say`; 0 where none does beyond chance."""
 
     def gains(trial: LeftOut) -> np.ndarray:
-        odds = trial.log_odds(settings, prototypes_of(trial.others.train, settings, say), say.weight)
+        odds = trial.log_odds(say)
         shift = prior_shift(odds, trial.others.held.labels.mean(axis=0))
         return trial.gains(odds, [odds + share * shift for share in DAMPINGS])
 
