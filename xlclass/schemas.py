@@ -289,3 +289,12 @@ def unpack_vectors(packed: Sequence[bytes], dim: int) -> np.ndarray:
     if any(len(row) != dim * VECTOR_DTYPE.itemsize for row in packed):
         raise ValueError(f"a vector has not {dim} float16 numbers ({dim * VECTOR_DTYPE.itemsize} bytes)")
     return np.frombuffer(b"".join(packed), VECTOR_DTYPE).reshape(len(packed), dim).astype(np.float32)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """`vectors` at length 1, float32; a null vector stays one.
+
+    >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).round(1).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    return (rows := vectors.astype(np.float32)) / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -12,6 +12,7 @@ import numpy as np
 
 from xlclass.config import TrainingSettings
 from xlclass.model.examples import Examples
+from xlclass.schemas import unit
 
 STEPS = 200  # of the descent: after them no logit of the real catalogue moves by 0.01
 TEMPERATURE = 0.07  # of the neighbours' votes: Wu and others 2018, CVPR, equation 2 and section 3.4
@@ -53,7 +54,6 @@ def neighbours_head(train: Examples, weight: np.ndarray, settings: TrainingSetti
     import keras
 
     num, dim = train.vectors.shape
-    unit = train.vectors / np.maximum(np.linalg.norm(train.vectors, axis=1, keepdims=True), 1e-12)
     given = keras.Input((dim,))
     cosines = keras.layers.Dense(num, use_bias=False, name="cosines")(keras.layers.UnitNormalization()(given))
     least = keras.ops.top_k(cosines, min(settings.neighbours, num))[0][:, -1:]
@@ -62,7 +62,7 @@ def neighbours_head(train: Examples, weight: np.ndarray, settings: TrainingSetti
     share = keras.ops.clip(votes[:, :-1] / votes[:, -1:], 1e-3, 1 - 1e-3)  # finite logits
     logit = keras.layers.Activation("linear", name="logit")(keras.ops.log(share) - keras.ops.log(1 - share))
     model = keras.Model(given, keras.layers.Activation("sigmoid", name="confidence")(logit), name="head")
-    model.get_layer("cosines").set_weights([unit.T])
+    model.get_layer("cosines").set_weights([unit(train.vectors).T])
     model.get_layer("votes").set_weights([np.hstack([train.labels, np.ones((num, 1))]) * weight[:, None]])
     return model
 

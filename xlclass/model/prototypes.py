@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from xlclass.schemas import unit
+
 WIDTHS = (0.02, 0.03, 0.04, 0.05)  # of the kernel, in cosine, that training tries; 0.07 (Wu and others 2018) and more never won
 _ROUNDS = 10  # of k-means
 _VIDEOS = 4  # at least so many training videos a prototype, on average
@@ -38,7 +40,7 @@ class Prototypes:
         >>> around.shares(np.array([[1.0, 0.0], [0.0, 5.0], [1.0, 1.0]])).round(3).tolist()
         [[0.75, 0.25], [0.0, 1.0], [0.5, 0.5]]
         """
-        cosines = _of_length_one(vectors) @ self.centres.T
+        cosines = unit(vectors) @ self.centres.T
         votes = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / np.float32(self.width)) @ self.votes
         return votes[:, :-1] / votes[:, -1:]
 
@@ -58,14 +60,14 @@ def fit_prototypes(vectors: np.ndarray, labels: np.ndarray, most: int, width: fl
 
     Spherical k-means (Dhillon and Modha 2001, Machine Learning 42:143) from `most` of the vectors.
     """
-    unit = _of_length_one(vectors)
-    num = max(1, min(most, len(unit) // _VIDEOS))
-    centres = unit[np.random.default_rng(seed).choice(len(unit), num, replace=False)]
+    rows = unit(vectors)
+    num = max(1, min(most, len(rows) // _VIDEOS))
+    centres = rows[np.random.default_rng(seed).choice(len(rows), num, replace=False)]
     for _ in range(_ROUNDS):
-        sums = _summed(unit, (unit @ centres.T).argmax(axis=1), num)
+        sums = _summed(rows, (rows @ centres.T).argmax(axis=1), num)
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         centres = np.where(lengths > 0, sums / np.maximum(lengths, 1e-12), centres).astype(np.float32)
-    votes = _summed(np.hstack([labels, np.ones((len(labels), 1))]), (unit @ centres.T).argmax(axis=1), num)
+    votes = _summed(np.hstack([labels, np.ones((len(labels), 1))]), (rows @ centres.T).argmax(axis=1), num)
     is_used = votes[:, -1] > 0
     return Prototypes(centres[is_used], votes[is_used].astype(np.float32), width)
 
@@ -73,11 +75,6 @@ def fit_prototypes(vectors: np.ndarray, labels: np.ndarray, most: int, width: fl
 def shares_around(prototypes: Prototypes | None, vectors: np.ndarray) -> np.ndarray | None:
     """`Prototypes.shares`, where neighbours have a say."""
     return prototypes.shares(vectors) if prototypes else None
-
-
-def _of_length_one(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.asarray(vectors, np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
 
 
 def _summed(rows: np.ndarray, groups: np.ndarray, num_groups: int) -> np.ndarray:

@@ -29,7 +29,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from xlclass.schemas import VECTOR_DTYPE
+from xlclass.schemas import VECTOR_DTYPE, unit
 
 CHAMPION, OUT_OF_FOLD = "champion", "out_of_fold"  # who judged a video: the model version, or a model that never saw its channel
 JUDGED = "video_id string, language string, judge string, labels array<int>, confidences array<float>"  # labels are category indices
@@ -147,16 +147,6 @@ def _reason(categories: Sequence[str]) -> Column:
 
 def _share(value: Column) -> Column:
     return F.greatest(F.lit(0.0), F.least(F.lit(1.0), value))
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """`vectors` at length 1, float32; a null vector stays one.
-
-    >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).round(1).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    vectors = vectors.astype(np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def density(vectors: np.ndarray, reference: np.ndarray, own: np.ndarray) -> np.ndarray:
