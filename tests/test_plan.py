@@ -9,8 +9,12 @@ from xlclass.errors import MachineError, SettingsError
 from xlclass.plan import GIB, MIB, CapacityPlan, available_memory, capacity, positive, require_room, size, worker_bytes
 
 
-def test_worker_bytes_start_from_the_settings_default():
-    assert EncoderSettings().batch_characters == plan.BATCH_CHARACTERS
+def test_worker_bytes_follow_the_encoder_and_its_batches():
+    few, embedded, other = EncoderSettings(batch_characters=1_000), EncoderSettings(), EncoderSettings(model="/models/other")
+    assert worker_bytes(few) == plan.WORKER_LOADED + 1_000 * plan.WORKER_PER_CHARACTER
+    assert worker_bytes(embedded) == worker_bytes(EncoderSettings(batch_characters=10_000_000)) == plan.WORKER_LOADED + plan.WORKER_PER_BATCH
+    assert worker_bytes(other) == plan.WORKER_LOADED + 24_000 * plan.WORKER_PER_CHARACTER
+    assert worker_bytes(EncoderSettings(model="/models/other", batch_characters=100_000)) == plan.WORKER_LOADED + 100_000 * plan.WORKER_PER_CHARACTER
 
 
 def test_capacity_is_worked_out_by_hand():
@@ -42,12 +46,12 @@ def test_capacity_is_limited_by_memory_and_pays_for_idle_cores():
 
 
 def test_capacity_refuses_memory_without_room_for_one_worker():
-    with pytest.raises(MachineError, match=r"3\.0 GiB of memory hold no Python worker with the encoder: the first takes 4\.6 GiB"):
+    with pytest.raises(MachineError, match=r"3\.0 GiB of memory hold no Python worker with the encoder: the first takes 5\.0 GiB"):
         capacity(4, 3 * GIB, 1_000)
 
 
 def test_require_room_names_what_fits():
-    enough = 3 * GIB + 384 * MIB + 4 * worker_bytes()
+    enough = 3 * GIB + 384 * MIB + 4 * worker_bytes(EncoderSettings())
     require_room(4, enough, 3 * GIB)
     require_room(4, None, 3 * GIB)  # not known: not checked
     with pytest.raises(MachineError, match=r"^4 Python workers .* run with spark\.master local\[3,4\] or free some memory$"):
@@ -102,7 +106,7 @@ def test_plan_prints_workers_memory_time_and_cost(capsys):
 
 def test_plan_takes_the_batches_of_the_settings(capsys, tmp_path):
     settings = tmp_path / "big.toml"
-    settings.write_text('[source]\npath = "demo"\n[lake]\npath = "lake"\n[encoder]\nbatch_characters = 256000\n')
+    settings.write_text('[source]\npath = "demo"\n[lake]\npath = "lake"\n[encoder]\nmodel = "elsewhere"\nbatch_characters = 256000\n')
     said = []
     for conf in (settings, ROOT / "conf" / "local.toml"):
         assert cli.main(["plan", "--cores", "16", "--memory", "32g", "--rows", "1", "--conf", str(conf)]) == 0

@@ -77,7 +77,7 @@ def test_resolve_encoder_finds_a_shipped_encoder_and_so_do_the_workers(spark, sh
     spec = resolve_encoder(dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, model=shipped)))
     assert (spec.digest, spec.encoder_id, spec.dim) == (fake_encoder.digest, fake_encoder.encoder_id, fake_encoder.dim)
     assert spec.path == shipped
-    rows = spark.createDataFrame([("one two",)], "text string").select(embed_udf(spec, 8, 100, 1)("text").alias("vector")).collect()
+    rows = spark.createDataFrame([("one two",)], "text string").select(embed_udf(spec, 1)("text").alias("vector")).collect()
     expected = load_encoder(fake_encoder).encode(["one two"])
     assert abs(unpack_vectors([bytes(rows[0]["vector"])], spec.dim) - expected).max() < 1e-3
 

@@ -1,5 +1,6 @@
 """The pandas UDF that embeds a column."""
 
+import dataclasses
 import gc
 import os
 from collections.abc import Iterator
@@ -64,7 +65,7 @@ def test_embed_column_marks_the_texts_that_fail_and_encodes_the_others():
 def test_embed_udf_gives_encoders_vectors_as_float16_bytes(spark, fake_encoder):
     texts = ["one two three", None, "", "two", "one two three", "é 語 😀"]
     rows = spark.createDataFrame([(i, text) for i, text in enumerate(texts)], "i int, text string").repartition(3)
-    embed = embed_udf(fake_encoder, 2, 100, 1)
+    embed = embed_udf(dataclasses.replace(fake_encoder, batch_texts=2), 1)
     packed = [row["vector"] for row in rows.select("i", embed("text").alias("vector")).orderBy("i").collect()]
     assert [p is None for p in packed] == [False, True, True, False, False, False]
     expected = load_encoder(fake_encoder).encode([text for text in texts if text])
@@ -72,12 +73,12 @@ def test_embed_udf_gives_encoders_vectors_as_float16_bytes(spark, fake_encoder):
 
 
 def test_embed_udf_runs_once_per_row_under_a_filter(spark, fake_encoder, tmp_path):
-    plan = spark.range(10).select(embed_udf(fake_encoder, 8, 100, 1)(F.col("id").cast("string")).alias("vector")).where("vector IS NOT NULL")
+    plan = spark.range(10).select(embed_udf(fake_encoder, 1)(F.col("id").cast("string")).alias("vector")).where("vector IS NOT NULL")
     assert plan._jdf.queryExecution().executedPlan().toString().count("ArrowEvalPython") == 1
 
 
 def test_embed_udf_caps_tensorflow_threads_in_the_worker(spark, fake_encoder):
-    embed = embed_udf(fake_encoder, 8, 100, 1).func
+    embed = embed_udf(fake_encoder, 1).func
 
     @F.pandas_udf("string")
     def caps(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
@@ -90,13 +91,13 @@ def test_embed_udf_caps_tensorflow_threads_in_the_worker(spark, fake_encoder):
 def test_embed_udf_carries_no_model(spark, fake_encoder):
     from pyspark import cloudpickle
 
-    assert len(cloudpickle.dumps(embed_udf(fake_encoder, 8, 100, 1).func)) < 5_000
+    assert len(cloudpickle.dumps(embed_udf(fake_encoder, 1).func)) < 5_000
 
 
 def test_embed_udf_refuses_files_of_another_digest(spark, fake_encoder):
     other = EncoderSpec(fake_encoder.path, "0" * 64, fake_encoder.encoder_id, fake_encoder.dim)
     with pytest.raises(Exception, match="has digest"):
-        spark.range(1).select(embed_udf(other, 8, 100, 1)(F.lit("x"))).collect()
+        spark.range(1).select(embed_udf(other, 1)(F.lit("x"))).collect()
 
 
 def test_a_worker_keeps_what_it_loaded_from_the_garbage_collector(spark, fake_encoder):
@@ -106,5 +107,5 @@ def test_a_worker_keeps_what_it_loaded_from_the_garbage_collector(spark, fake_en
             yield pd.Series([gc.get_freeze_count()] * len(batch))
 
     texts = spark.createDataFrame([("one",), ("two",)], "text string").repartition(2)
-    texts.select(embed_udf(fake_encoder, 4, 1_000, 1)("text")).collect()
+    texts.select(embed_udf(fake_encoder, 1)("text")).collect()
     assert max(row[0] for row in texts.select(frozen("text")).collect()) > 10_000  # TensorFlow alone makes more

@@ -186,7 +186,7 @@ def _session(patient: _Patient) -> str:
 
 def _memory(patient: _Patient) -> str:
     """What the plan reckons with, against what there is: this machine's memory, or what a cluster's executors are given."""
-    conf, worker = patient.spark.conf, worker_bytes(patient.settings.encoder.batch_characters)
+    conf, worker = patient.spark.conf, worker_bytes(patient.settings.encoder)
     if patient.spark.sparkContext.master.startswith("local"):
         cores = patient.spark.sparkContext.defaultParallelism
         require_room(cores, patient.room, size("spark.driver.memory", conf.get("spark.driver.memory", "1g")), worker)
@@ -228,7 +228,7 @@ def _encoding(patient: _Patient) -> str:
     from xlclass.pipeline import threads_of
 
     num_tasks = patient.spark.sparkContext.defaultParallelism
-    embed = embed_udf(patient.encoder, 1, len(SENTENCE), threads_of(patient.spark))
+    embed = embed_udf(patient.encoder, threads_of(patient.spark))
     rows = patient.spark.range(0, num_tasks, 1, num_tasks).select(embed(F.lit(SENTENCE)).alias("vector")).collect()
     own = embed_column([SENTENCE], load_encoder(patient.encoder), 1, len(SENTENCE))
     cosine = agreement([bytes(row["vector"]) for row in rows], own[0] or b"", patient.encoder.dim)

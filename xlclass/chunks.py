@@ -126,7 +126,7 @@ class Chunks:
 
     def _encoded(self, fresh: DataFrame, num_fresh: int) -> DataFrame:
         num_tasks = encoding_tasks(num_fresh, self.run.lake.spark.sparkContext.defaultParallelism)
-        rows = encode_videos(fresh, self.encoder, self.run.settings.encoder, num_tasks, threads_of(self.run.lake.spark))
+        rows = encode_videos(fresh, self.encoder, num_tasks, threads_of(self.run.lake.spark))
         return rows.withColumn("is_encoded", F.lit(True))
 
     def _to_encode(self, videos: DataFrame) -> DataFrame:

@@ -40,7 +40,6 @@ class Classifier:
 
     def __init__(self, settings: Settings, lake: str | None = None) -> None:
         self._preparation = load_preparation(settings)
-        self._batches = (settings.encoder.batch_texts, settings.encoder.batch_characters)
         self.lake = lake_root(settings, lake)
         self.version = Registry(self.lake).champion()
         self.spec = resolve_encoder(settings)
@@ -53,7 +52,7 @@ class Classifier:
         nothing = [None] * len(titles)
         languages = [decision.language for decision in decide_all(titles, nothing, nothing, nothing, nothing)]
         texts = [self._preparation.prepare(title, None, None, None, language).text for title, language in zip(titles, languages, strict=True)]
-        packed = embed_column(texts, self._encoder, *self._batches)
+        packed = embed_column(texts, self._encoder, self.spec.batch_texts, self.spec.batch_characters)
         statuses = ["no_text" if vector is None else "failed" if vector in (FAILED, NOT_FINITE) else "ok" for vector in packed]
         there = [i for i, status in enumerate(statuses) if status == "ok"]
         vectors = unpack_vectors([packed[i] or b"" for i in there], self._encoder.dim)

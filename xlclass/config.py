@@ -62,8 +62,8 @@ class EncoderSettings:
     cache: str = "~/.cache/xlclass"  # or archive://NAME, what `spark-submit --archives FILE#NAME` unpacked
     languages: tuple[str, ...] = ()  # that a SavedModel was trained on; the embedded one knows its own
     precision: str = one_of("float32", "bfloat16")  # of the embedded one; bfloat16 is faster where the processor has it (amx_bf16, avx512_bf16)
-    batch_texts: int = within(1, 65_536, 256)
-    batch_characters: int = within(1, 10_000_000, 24_000)  # texts of a batch times its longest
+    batch_texts: int = within(0, 65_536, 0)  # 0: as the encoder does best, the embedded one 4,096, another 256
+    batch_characters: int = within(0, 10_000_000, 0)  # texts of a batch times its longest; 0: likewise, 4,000,000 and 24,000
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def _run(form: logs.LogForm, settings: Settings, parsed: argparse.Namespace, bod
     if form.job in _ENCODING and spark.sparkContext.master.startswith("local"):
         try:
             heap = size("spark.driver.memory", spark.conf.get("spark.driver.memory", "1g"))
-            require_room(spark.sparkContext.defaultParallelism, room, heap, worker_bytes(settings.encoder.batch_characters))
+            require_room(spark.sparkContext.defaultParallelism, room, heap, worker_bytes(settings.encoder))
         except MachineError as error:  # a small catalogue may do with less, so it is tried
             log.warning("%s", error)
     lake = Lake(spark, root)

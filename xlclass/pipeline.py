@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 from xlclass.catalog.language import UNKNOWN, base_language, decide_all
 from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.catalog.text import Preparation
-from xlclass.config import EncoderSettings
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import begin_task, embed_udf, keep_loaded
 from xlclass.model.bundle import ModelVersion
@@ -89,9 +88,9 @@ def encode_key(encoder_id: str) -> Column:
     return F.struct("text_hash", "preparation_version", F.lit(encoder_id).alias("encoder_id"), F.lit(PART_TEXT).alias("part"))
 
 
-def encode_videos(videos: DataFrame, spec: EncoderSpec, settings: EncoderSettings, num_partitions: int, threads: int) -> DataFrame:
+def encode_videos(videos: DataFrame, spec: EncoderSpec, num_partitions: int, threads: int) -> DataFrame:
     """Rows of `embeddings`, with `is_new`, from rows of `videos` that have it; the texts are spread over `num_partitions` tasks first."""
-    embed = embed_udf(spec, settings.batch_texts, settings.batch_characters, threads)
+    embed = embed_udf(spec, threads)
     return videos.repartition(num_partitions).select(
         "video_id",
         encode_key(spec.encoder_id).alias("encode_key"),

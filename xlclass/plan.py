@@ -15,18 +15,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xlclass.config import EncoderSettings
+from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import MachineError, SettingsError
 
 MIB, GIB = 2**20, 2**30
 
 # Measured in November 2026 on 2 cores of an AMD EPYC, TensorFlow 2.21, one thread: peak resident memory of one process that has
 # loaded what the chain's workers load: 1,002 MiB with the embedded MUSE alone, 1,128 with the preparation and the detector. In
-# Spark, Arrow's batches and the head come on top: at its peak a worker of tests/bench/backfill.py held 1,741 MiB.
+# Spark, Arrow's batches and the head come on top.
 WORKER_LOADED = 1_330 * MIB
-# The same while it encodes, a character of a batch (texts times the longest): 24 x 1,000 characters added 147 MiB in mixed languages,
-# 288 in Chinese, 436 where each character is a token, after all else; 256 x 1,000 added 1,640 MiB, 6.6 KiB a character.
+# The same while it encodes, a character of a batch (texts times the longest), of a graph that computes each token by itself: 24 x 1,000
+# characters added 147 MiB in mixed languages, 288 in Chinese, 436 where each character is a token; 256 x 1,000 added 1,640 MiB.
 WORKER_PER_CHARACTER = 18 * 1024
-BATCH_CHARACTERS = 24_000  # the settings' own default; a test holds them together
+# The embedded MUSE takes 20 KiB for each distinct token of a batch: 4,096 texts of the real catalogue have 26,500 of them and added 515 MiB,
+# as many of 150 words drawn at random from all its languages have 49,000 and added 1,050.
+WORKER_PER_BATCH = 800 * MIB
 
 HEAP, HEAP_PER_CORE = 2 * GIB, GIB // 2  # 3 GiB for two cores, as in conf/spark-defaults.conf
 MIN_OVERHEAD, OVERHEAD = 384 * MIB, 0.1  # Spark's own rule for what a JVM takes beside its heap
@@ -40,13 +44,16 @@ TASKS_PER_WORKER = 4  # so that no core waits long for the last one
 CHUNK_VIDEOS_PER_WORKER = 25_000  # a minute or two of work, against which a commit of some seconds is little
 
 
-def worker_bytes(batch_characters: int = BATCH_CHARACTERS) -> int:
-    """Resident memory of one Python worker at its peak.
+def worker_bytes(encoder: EncoderSettings) -> int:
+    """Resident memory of one Python worker at its peak, with the encoder of the settings.
 
-    >>> worker_bytes() // MIB
-    1751
+    >>> worker_bytes(EncoderSettings()) // MIB
+    2130
     """
-    return WORKER_LOADED + WORKER_PER_CHARACTER * batch_characters
+    batch = WORKER_PER_CHARACTER * (encoder.batch_characters or EncoderSpec.batch_characters)
+    if encoder.model == "embedded":
+        batch = min(WORKER_PER_BATCH, batch) if encoder.batch_characters else WORKER_PER_BATCH
+    return WORKER_LOADED + batch
 
 
 @dataclass(frozen=True)
@@ -104,14 +111,14 @@ def capacity(
 
     >>> plan = capacity(cores=32, memory_bytes=64 * GIB, rows=500_000_000)
     >>> plan.executors, plan.workers_per_executor, round(plan.seconds / 3600)
-    (2, 13, 23)
+    (2, 11, 27)
     >>> plan.settings()["spark.executor.memory"]
     '8704m'
 
     Raises:
         MachineError: not one worker fits.
     """
-    worker = worker or worker_bytes()
+    worker = worker or worker_bytes(EncoderSettings())
     executors, workers = max(_shapes(cores, memory_bytes, worker), key=lambda shape: (shape[0] * shape[1], -shape[0]))
     if not workers:
         first = size_text(_needed(1, _heap(1), worker))
@@ -134,7 +141,7 @@ def require_room(cores: int, memory_bytes: int | None, heap_bytes: int, worker: 
     Raises:
         MachineError: they do not.
     """
-    worker = worker or worker_bytes()
+    worker = worker or worker_bytes(EncoderSettings())
     needed = _needed(cores, heap_bytes, worker)
     if memory_bytes is None or needed <= memory_bytes:
         return

@@ -1,7 +1,9 @@
 """How fast a backfill is: beside a bare loop over the same texts, when little or nothing changed, and as the catalogue grows.
 
 The bare loop is two one-thread processes that only encode the same prepared texts, at their best batch size, without
-de-duplication. Rounds are paired (loop, then backfill, on the same two cores, the session started and warm); medians of the
+de-duplication: neither of texts nor of tokens (`_plain_muse.py`). Beside it, and not judged, `own_loop` is the same with the
+embedded encoder as it is, which computes the equal tokens of a batch once: what is left to the rest of the backfill to lose.
+Rounds are paired (loops, then backfill, on the same two cores, the session started and warm); medians of the
 ratios count, and medians over the rounds of the seconds and peaks at each size.
 Rows are of the real catalogue, labels and all; the head is trained before on 4,000 other rows of it.
 
@@ -32,12 +34,13 @@ from _verdict import verdict
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from xlclass.backfill import backfill, classify  # noqa: E402  the bench runs from a checkout
+from _bare_loop import Loop  # noqa: E402  the bench runs from a checkout
+from _plain_muse import plain_muse  # noqa: E402
+
+from xlclass.backfill import backfill, classify  # noqa: E402
 from xlclass.chunks import encoding_tasks  # noqa: E402
 from xlclass.config import load_settings  # noqa: E402
 from xlclass.encoders import resolve_encoder  # noqa: E402
-from xlclass.encoders.contract import EncoderSpec  # noqa: E402
-from xlclass.encoders.udf import cap_threads  # noqa: E402
 from xlclass.lake.registry import Registry  # noqa: E402
 from xlclass.lake.runs import Run  # noqa: E402
 from xlclass.lake.session import open_session  # noqa: E402
@@ -100,7 +103,7 @@ class Bench:
     def warm_up(self) -> None:
         """Lets both workers load the encoder: Spark ends those that had nothing to do for a minute."""
         few = Lake(self.spark, str(self.folder / "train")).read(VIDEOS).where("text IS NOT NULL").limit(64).selectExpr("*", "true AS is_new")
-        encode_videos(few, self.encoder, self.settings.encoder, 2, 1).write.format("noop").mode("overwrite").save()
+        encode_videos(few, self.encoder, 2, 1).write.format("noop").mode("overwrite").save()
 
     def texts(self, name: str) -> list[str]:
         """The prepared texts of a lake."""
@@ -113,37 +116,10 @@ class Bench:
         lake.ensure(EMBEDDINGS)
         self.warm_up()
         start = time.monotonic()
-        lake.append(EMBEDDINGS, encode_videos(videos, self.encoder, self.settings.encoder, encoding_tasks(videos.count(), 2), 1))
+        lake.append(EMBEDDINGS, encode_videos(videos, self.encoder, encoding_tasks(videos.count(), 2), 1))
         seconds = time.monotonic() - start
         shutil.rmtree(self.folder / "alone")
         return seconds
-
-
-class Loop:
-    """The bare loop: two processes that hold the encoder."""
-
-    def __init__(self, spec: EncoderSpec, texts: list[str]) -> None:
-        self._pool = multiprocessing.get_context("spawn").Pool(2, _load, [spec])
-        some = texts[:4_000]
-        self.seconds(some, 64)  # the warm-up
-        self.batch = min((32, 64, 128, 256), key=lambda size: self.seconds(some, size))
-
-    def seconds(self, texts: list[str], batch: int | None = None) -> float:
-        """Seconds to encode the texts, half of them in each process."""
-        start = time.monotonic()
-        self._pool.starmap(_encode, [(texts[0::2], batch or self.batch), (texts[1::2], batch or self.batch)], chunksize=1)
-        return time.monotonic() - start
-
-
-def _load(spec: EncoderSpec) -> None:
-    from xlclass.encoders.saved_model import load_encoder
-
-    cap_threads(1)
-    globals()["ENCODER"] = load_encoder(spec)
-
-
-def _encode(texts: list[str], batch: int) -> int:
-    return sum(len(globals()["ENCODER"].encode(texts[i : i + batch])) for i in range(0, len(texts), batch))
 
 
 class Memory:
@@ -217,27 +193,31 @@ def _rounds(bench: Bench, sizes: tuple[int, int, int], rounds: int) -> dict[str,
     bench.write(bench.rows.head(large))  # what the bench itself takes for that is in all peaks
     bench.backfill("texts", bench.rows.head(middle))
     texts, lines = bench.texts("texts"), []
-    loop = Loop(bench.encoder, texts)
+    loops = {"loop": Loop(plain_muse(bench.folder / "plain"), texts, (32, 64, 128, 256)), "own_loop": Loop(bench.encoder, texts, (256, 1_024, 4_096))}
     for i in range(rounds):
         line: dict[str, object] = {"seconds": {}, "memory": {}}
         for size in sizes:
             if size == middle:
-                line["loop"] = loop.seconds(texts)
+                line |= {name: loop.seconds(texts) for name, loop in loops.items()}
             with Memory() as memory:
                 line["seconds"][size], run = bench.backfill(f"size{size}-{i}", bench.rows.head(size))
             line["memory"][size] = memory.peak
             steps = {step.name: round(step.seconds, 1) for step in run.steps}
             print(f"{size:,} rows: {line['seconds'][size]:.1f} s, {sum(memory.peak) / 2**30:.2f} GiB of {memory.shown}; {steps}", flush=True)
         line |= {"steps": steps, "end_to_end": line["seconds"][middle], "encode_and_write": bench.encode_and_write(f"size{middle}-{i}")}
-        print(f"round {i + 1}: " + ", ".join(f"{name} {line[name]:.1f} s" for name in ("loop", "end_to_end", "encode_and_write")), flush=True)
+        print(f"round {i + 1}: " + ", ".join(f"{name} {line[name]:.1f} s" for name in (*loops, "end_to_end", "encode_and_write")), flush=True)
         lines.append(line)
-    return {"rounds": lines, "loop_batch": loop.batch, "num_texts": len(texts), "num_rows": large} | _of_rounds(lines, *sizes)
+    return {"rounds": lines, "batches": {name: loop.batch for name, loop in loops.items()}, "num_texts": len(texts), "num_rows": large} | _of_rounds(
+        lines, *sizes
+    )
 
 
 def _of_rounds(lines: list[dict], small: int, middle: int, large: int) -> dict[str, float]:
     """The figures: medians of ratios within a round for what is beside the loop, medians over rounds for what grows."""
-    figures = {name: statistics.median(line["loop"] / line[name] for line in lines) for name in ("end_to_end", "encode_and_write")}
-    figures["end_to_end_large"] = statistics.median(line["loop"] / middle * large / line["seconds"][large] for line in lines)
+    figures = {}
+    for loop, told in (("loop", ""), ("own_loop", "_to_own_loop")):
+        figures |= {f"{name}{told}": statistics.median(line[loop] / line[name] for line in lines) for name in ("end_to_end", "encode_and_write")}
+        figures[f"end_to_end_large{told}"] = statistics.median(line[loop] / middle * large / line["seconds"][large] for line in lines)
     seconds = {size: statistics.median(line["seconds"][size] for line in lines) for size in (small, middle, large)}
     peaks = {size: statistics.median(sum(line["memory"][size]) for line in lines) for size in (small, middle, large)}
     before, after = (seconds[middle] - seconds[small]) / (middle - small), (seconds[large] - seconds[middle]) / (large - middle)
@@ -267,6 +247,7 @@ def _verdict(figures: dict, quick: bool) -> int:
     first = figures["first_seconds"]
     figures |= {"again": figures["again_seconds"] / first, "edited": figures["edited_seconds"] / first}
     figures["rescoring"] = figures["encode_seconds"] / figures["rescored_seconds"]
+    print("not judged: " + ", ".join(f"{name} {figures[name]:.3f}" for name in figures if name.endswith("_to_own_loop")))
     return verdict("backfill", figures, LEAST | MOST, MOST, LEAST | MOST if quick else ())
 
 

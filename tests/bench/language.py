@@ -131,7 +131,8 @@ def costs(videos: pd.DataFrame) -> dict[str, float]:
 
     cap_threads(1)
     settings = load_settings(ROOT / "conf" / "youtube.toml")
-    preparation, encoder = load_preparation(settings), load_encoder(resolve_encoder(settings))
+    preparation, spec = load_preparation(settings), resolve_encoder(settings)
+    encoder = load_encoder(spec)
     fields = [videos[name].tolist() for name in ("title", "tags", "description", "declared_language")]
     nothing = [None] * len(videos)
     embed_column(fields[0][:64], encoder, 64, 20_000)  # the graph is traced
@@ -145,7 +146,7 @@ def costs(videos: pd.DataFrame) -> dict[str, float]:
         elif name == "prepare":
             texts = [preparation.prepare(*row).text for row in zip(*fields[:3], nothing, languages, strict=True)]
         else:
-            embed_column(texts, encoder, settings.encoder.batch_texts, settings.encoder.batch_characters)
+            embed_column(texts, encoder, spec.batch_texts, spec.batch_characters)
         ended = time.process_time()
         seconds[name], started = (ended - started) / len(videos), ended
     return seconds

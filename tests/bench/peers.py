@@ -55,7 +55,7 @@ from xlclass.encoders import resolve_encoder  # noqa: E402
 BARS = {"vs_fastest_peer": 1.0, "vs_predict_batch_udf": 1.1, "vs_load_per_batch": 3.0}
 PEERS = ("predict_batch_udf", "mlflow_spark_udf", "ray_map_batches")
 AIMED, AIM = ("defaults", "bfloat16"), 1.5
-BATCHES = (32, 64, 128, 256)
+BATCHES = (64, 256, 1_024, 4_096)
 
 
 def main() -> int:

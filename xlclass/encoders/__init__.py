@@ -1,5 +1,7 @@
 """Text to vector: every encoder behind one contract."""
 
+import dataclasses
+
 from xlclass.config import Settings
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import EncoderError, SettingsError
@@ -12,6 +14,12 @@ def resolve_encoder(settings: Settings) -> EncoderSpec:
         EncoderError: it is missing, damaged, or not of the contract.
         SettingsError: `encoder.precision` asks of a SavedModel what only the embedded encoder can do.
     """
+    spec, wanted = _resolved(settings), settings.encoder
+    texts, characters = wanted.batch_texts or spec.batch_texts, wanted.batch_characters or spec.batch_characters
+    return dataclasses.replace(spec, batch_texts=texts, batch_characters=characters)
+
+
+def _resolved(settings: Settings) -> EncoderSpec:
     from xlclass.encoders.shipping import ARCHIVE, as_shipped, located
 
     wanted = settings.encoder

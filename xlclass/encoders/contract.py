@@ -31,7 +31,7 @@ class EncoderSpec:
 
     `path` is a SavedModel's folder, or its place in a shipped archive (see `shipping.located`); `digest` is the sha256 of
     its files (see `folder_digest`), checked before it is loaded; `languages` are those that the encoder was trained on, empty where
-    that is not known.
+    that is not known. A batch has at most `batch_texts` texts, and texts times its longest are at most `batch_characters`.
     """
 
     path: str
@@ -39,6 +39,8 @@ class EncoderSpec:
     encoder_id: str
     dim: int
     languages: tuple[str, ...] = ()
+    batch_texts: int = 256
+    batch_characters: int = 24_000
 
 
 def folder_digest(folder: Path) -> str:

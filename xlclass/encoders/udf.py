@@ -19,7 +19,7 @@ from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.saved_model import load_encoder
 
 
-def embed_udf(spec: EncoderSpec, batch_texts: int, batch_characters: int, threads: int) -> Any:
+def embed_udf(spec: EncoderSpec, threads: int) -> Any:
     """A pandas UDF: string -> binary, the vector as float16 little-endian bytes; null or empty text -> null.
 
     It carries a path and a digest, never the model, which each Python worker loads once. `threads` caps TensorFlow's pools
@@ -31,7 +31,7 @@ def embed_udf(spec: EncoderSpec, batch_texts: int, batch_characters: int, thread
         begin_task(threads)
         encoder = load_encoder(spec)
         for texts in batches:
-            yield pd.Series(embed_column(texts, encoder, batch_texts, batch_characters), dtype=object)
+            yield pd.Series(embed_column(texts, encoder, spec.batch_texts, spec.batch_characters), dtype=object)
         keep_loaded(spec)
 
     return embed.asNondeterministic()
