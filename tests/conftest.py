@@ -15,10 +15,16 @@ ROOT = Path(__file__).parent.parent
 FAKE_DIM = 8
 
 
+SHARED = ("analyst_lake",)  # fixtures that take minutes: all that use one run in the same worker, other tests file by file
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    shared = {item.path: fixture for item in items for fixture in SHARED if fixture in getattr(item, "fixturenames", ())}
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.spark)
+        item.add_marker(pytest.mark.xdist_group(shared.get(item.path, item.path.stem)))
 
 
 @pytest.fixture(scope="session")

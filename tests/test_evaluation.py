@@ -12,12 +12,12 @@ from test_scoring import SCORED
 from xlclass.encoders import resolve_encoder
 from xlclass.evaluation import _confidence_row, evaluate, summary
 from xlclass.lake.tables import Lake
-from xlclass.pipeline import scored_videos
+from xlclass.pipeline import classify_embeddings, scored_videos
 from xlclass.quality.calibration_error import bins_of, debiased_ece
 from xlclass.quality.metrics import wilson
 from xlclass.quality.scoring import score_languages
 from xlclass.quality.splits import Split
-from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS
+from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, EMBEDDINGS, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS, unpack_vectors
 
 MANIFEST = {"categories": ["music", "sports"], "languages": ["en"], "split": {"salt": "s", "train": 0.5, "validation": 0.0, "calibration": 0.0}}
 
@@ -56,6 +56,30 @@ def evaluated(classified_in, tmp_path_factory):
 
     run, version = classified_in(tmp_path_factory.mktemp("evaluated"), ROWS)
     return run, version, evaluate(run, version)
+
+
+def test_predictions_are_what_the_bundle_decides(evaluated, spark):
+    """Row by row against plain Python over `Bundle.decide`, with a video without a text among the others."""
+    run, version, _ = evaluated
+    bundle = version.load()
+    texts = run.lake.read(EMBEDDINGS)
+    none = texts.limit(1).withColumn("video_id", F.lit("no text")).withColumn("vector", F.lit(None).cast("binary"))
+    found = {row["video_id"]: row for row in classify_embeddings(texts.union(none), version, "r", 1).collect()}
+    rows = {row["video_id"]: row for row in texts.collect()}
+    told = bundle.decide(unpack_vectors([row["vector"] for row in rows.values()], bundle.manifest["dim"]), [row["language"] for row in rows.values()])
+    assert set(found) == {*rows, "no text"}
+    assert {row["status"] for row in found.values()} >= {"ok", "no_text"}
+    for i, video in enumerate(rows):
+        odds = dict(zip(bundle.categories, told.confidences[i].tolist(), strict=True))
+        given = [name for name, passed in zip(bundle.categories, told.passed[i], strict=True) if passed]
+        assert found[video]["confidences"] == pytest.approx(odds, abs=1e-6)
+        assert found[video]["top_category"] == bundle.categories[told.top[i]]
+        assert found[video]["top_confidence"] == pytest.approx(max(odds.values()), abs=1e-6)
+        assert found[video]["top_logit"] == pytest.approx(float(told.top_logits[i]), abs=1e-5)
+        assert [pair["category"] for pair in found[video]["categories"]] == sorted(given, key=lambda name: -odds[name])
+        assert found[video]["status"] == ("ok" if given else "abstained")
+    said = ("top_category", "top_confidence", "categories", "confidences", "top_logit", "status")
+    assert [found["no text"][name] for name in said] == [None] * 5 + ["no_text"]
 
 
 def _by_language(run, table):

@@ -29,8 +29,9 @@ WORKER_LOADED = 1_330 * MIB
 # characters added 147 MiB in mixed languages, 288 in Chinese, 436 where each character is a token; 256 x 1,000 added 1,640 MiB.
 WORKER_PER_CHARACTER = 18 * 1024
 # The embedded MUSE takes 20 KiB for each distinct token of a batch: 4,096 texts of the real catalogue have 26,500 of them and added 515 MiB,
-# as many of 150 words drawn at random from all its languages have 49,000 and added 1,050.
-WORKER_PER_BATCH = 800 * MIB
+# as many of 150 words drawn at random from all its languages have 49,000 and added 1,050. At its peak a worker of tests/bench/backfill.py
+# held 1,723 MiB.
+WORKER_PER_BATCH = 600 * MIB
 
 HEAP, HEAP_PER_CORE = 2 * GIB, GIB // 2  # 3 GiB for two cores, as in conf/spark-defaults.conf
 MIN_OVERHEAD, OVERHEAD = 384 * MIB, 0.1  # Spark's own rule for what a JVM takes beside its heap
@@ -48,7 +49,7 @@ def worker_bytes(encoder: EncoderSettings) -> int:
     """Resident memory of one Python worker at its peak, with the encoder of the settings.
 
     >>> worker_bytes(EncoderSettings()) // MIB
-    2130
+    1930
     """
     batch = WORKER_PER_CHARACTER * (encoder.batch_characters or EncoderSpec.batch_characters)
     if encoder.model == "embedded":

@@ -29,7 +29,7 @@ _LOCAL_UNLESS_SET = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",  # a machine without a network has no other name
     "spark.sql.shuffle.partitions": "4",
-    "spark.databricks.delta.snapshotPartitions": "2",  # of a table's log; 50 by default, 2 s a commit on two cores
+    "spark.databricks.delta.snapshotPartitions": "1",  # of a table's log; 50 by default, 2 s a commit on two cores
     "spark.ui.enabled": "false",
 }
 

@@ -160,7 +160,9 @@ class Lake:
 
     def _merge(self, table: Table, rows: DataFrame, commit_id: str, clauses: Callable[[DeltaMergeBuilder], DeltaMergeBuilder]) -> None:
         same_key = " AND ".join(f"old.{key} = new.{key}" for key in table.keys if key in rows.columns)
-        with _set(self.spark, {"spark.databricks.delta.write.txnAppId": _application(table, commit_id), "spark.databricks.delta.write.txnVersion": "1"}):
+        conf = {"spark.databricks.delta.write.txnAppId": _application(table, commit_id), "spark.databricks.delta.write.txnVersion": "1"}
+        conf["spark.databricks.delta.merge.materializeSource"] = "none"  # the rows are staged: they read the same each time
+        with _set(self.spark, conf):
             _retried(lambda: clauses(DeltaTable.forPath(self.spark, self.path(table)).alias("old").merge(rows.alias("new"), same_key)).execute())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,15 @@ def logits(model: Any, vectors: np.ndarray) -> np.ndarray:
     """What the head says before the sigmoid, `(n, num_categories) float32`: exact where a confidence is rounded to 0 or 1."""
     if not len(vectors):
         return np.empty((0, model.output_shape[-1]), np.float32)
+    return np.asarray(_before_sigmoid(model)(vectors, training=False))  # `predict` in a loop leaks
+
+
+@functools.lru_cache(maxsize=2)  # it takes some milliseconds, more than a text does
+def _before_sigmoid(model: Any) -> Any:
+    """The part of the head that ends in its logits; the layers are shared, so that what the head learns, it knows."""
     import keras
 
-    return np.asarray(keras.Model(model.inputs[0], model.get_layer("logit").output)(vectors, training=False))  # `predict` in a loop leaks
+    return keras.Model(model.inputs[0], model.get_layer("logit").output)
 
 
 def _network(dim: int, num_categories: int, settings: TrainingSettings) -> Any:
