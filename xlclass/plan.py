@@ -38,8 +38,8 @@ MIN_OVERHEAD, OVERHEAD = 384 * MIB, 0.1  # Spark's own rule for what a JVM takes
 MOST_CORES = 16  # an executor: its heap stays at 10 GiB, far under the 32 where the JVM's pointers double
 
 # One core, float32, end to end: from 10,000 to 100,000 rows of the real catalogue (268 characters a text) tests/bench/backfill.py took
-# 0.00433 s a row and core on 2026-11-25; bfloat16 takes two thirds of that where the processor has it (tests/bench/precision.py).
-SECONDS_PER_ROW = 0.0043
+# 0.0023 s a row and core on 2026-11-26; bfloat16 encodes faster where the processor has it (tests/bench/precision.py).
+SECONDS_PER_ROW = 0.0023
 COST_PER_CORE_HOUR = 0.05
 TASKS_PER_WORKER = 4  # so that no core waits long for the last one
 CHUNK_VIDEOS_PER_WORKER = 25_000  # a minute or two of work, against which a commit of some seconds is little
@@ -112,9 +112,9 @@ def capacity(
 
     >>> plan = capacity(cores=32, memory_bytes=64 * GIB, rows=500_000_000)
     >>> plan.executors, plan.workers_per_executor, round(plan.seconds / 3600)
-    (2, 11, 27)
+    (2, 12, 13)
     >>> plan.settings()["spark.executor.memory"]
-    '8704m'
+    '8192m'
 
     Raises:
         MachineError: not one worker fits.

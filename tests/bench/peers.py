@@ -8,8 +8,9 @@ float32 SavedModel and the same distinct prepared texts of the real catalogue:
     predict_batch_udf  pyspark.ml.functions, written as Parquet with array<float>
     mlflow_spark_udf   MLflow's spark_udf of a pyfunc model, written likewise
     ray_map_batches    Ray Data with two actors, written as Parquet; the start of its actors is not counted
-    load_per_batch     a series-to-series pandas UDF that loads the model for each Arrow batch of the best size (2,000 texts)
-    load_per_10000     the same at Spark's default of up to 10,000 rows a batch; for the record, not judged
+    load_per_batch     a series-to-series pandas UDF that loads the model for each Arrow batch, of 256 texts (2,000 texts in all)
+    load_per_4096      the same at batches of 4,096, which hide most of the loading; for the record, not judged
+    load_per_10000     the same at Spark's default of up to 10,000 rows a batch, here one for each worker; likewise
     xlclass_defaults   xlclass as a user gets it, on the catalogue's texts with those that are equal; not judged
     xlclass_bfloat16   the same with encoder.precision = "bfloat16", where the processor has it; not judged
 
