@@ -19,7 +19,7 @@ COMMANDS = {  # name: its module, and what it does; see xlclass/commands/__init_
     "classify": ("xlclass.commands.classify", "categorise texts with the champion, without Spark"),
     "models": ("xlclass.commands.models", "the model versions of a lake: list, show, compare, promote, roll back"),
     "tables": ("xlclass.commands.tables", "the tables, what each column means, and questions that they answer"),
-    "plan": ("xlclass.commands.plan", "how big a backfill is: workers, memory, time and cost, for the batches of the settings if given"),
+    "plan": ("xlclass.commands.plan", "how big a backfill is: workers, memory, time and cost, for the encoder of the settings if given"),
     "doctor": ("xlclass.commands.doctor", "check machine, packages, encoder, lake and executors: what is wrong, and what to do"),
     "runs": ("xlclass.commands.runs", "what the jobs did: the newest runs of a lake, or one whole"),
 }

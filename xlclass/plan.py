@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlclass.config import EncoderSettings
-from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import MachineError, SettingsError
 
 MIB, GIB = 2**20, 2**30
@@ -51,6 +50,8 @@ def worker_bytes(encoder: EncoderSettings) -> int:
     >>> worker_bytes(EncoderSettings()) // MIB
     1930
     """
+    from xlclass.encoders.contract import EncoderSpec  # numpy with it, which `xlclass --help` has no time for
+
     batch = WORKER_PER_CHARACTER * (encoder.batch_characters or EncoderSpec.batch_characters)
     if encoder.model == "embedded":
         batch = min(WORKER_PER_BATCH, batch) if encoder.batch_characters else WORKER_PER_BATCH
