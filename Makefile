@@ -32,7 +32,7 @@ demo: $(READY)  ## categorise the embedded catalogue in 24 languages and print h
 
 test: $(READY)  ## all tests but the long ones
 	@python -m xlclass.doctor
-	@pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow and not fault and not deploy"
+	@pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not fault and not deploy"
 
 test-fast: $(READY)  ## the tests that need no Spark: seconds
 	@pytest -m "not slow and not fault and not deploy and not spark"

@@ -15,16 +15,26 @@ ROOT = Path(__file__).parent.parent
 FAKE_DIM = 8
 
 
-SHARED = ("analyst_lake",)  # fixtures that take minutes: all that use one run in the same worker, other tests file by file
+ANALYSTS = ("tests/test_cookbook.py", "tests/test_readers.py")  # both read `analyst_lake`, which takes two minutes: one worker makes it for both
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    shared = {item.path: fixture for item in items for fixture in SHARED if fixture in getattr(item, "fixturenames", ())}
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.spark)
-        item.add_marker(pytest.mark.xdist_group(shared.get(item.path, item.path.stem)))
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist, whose own groups do nothing with pytest 9
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Files are shared out whole, those of ANALYSTS as one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return ANALYSTS[0] if file in ANALYSTS else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

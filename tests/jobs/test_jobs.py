@@ -210,10 +210,11 @@ GOOD = SETTINGS.format(encoder="embedded", taxonomy=ROOT / "conf" / "taxonomy.to
             "settings.toml: source.columns.description: the source has no column plot",
         ),
         ("no encoder", GOOD.replace('"embedded"', '"no/such/model"'), "settings.toml: encoder.model: there is no SavedModel"),
-        (
+        pytest.param(
             "no labels",
             GOOD.replace("min_training_videos = 2", "min_training_videos = 2\n[training]\nlanguages = ['sv']"),
             "settings.toml: training.languages (sv)",
+            marks=pytest.mark.slow,  # it is found after everything is encoded; test_log_of_jobs.py sees such a run too
         ),
     ],
 )
