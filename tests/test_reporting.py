@@ -14,6 +14,7 @@ from xlclass.schemas import LABEL_ISSUES, PREDICTIONS
 HOSTILE = "<script>alert(1)</script> ma chanson préférée à la guitare"
 
 
+@pytest.mark.slow
 def test_report_of_a_small_lake_before_and_after_its_evaluation(classified_in, tmp_path):
     rows = [{**row, "title": HOSTILE} if row["video_id"] == "fr59" else row for row in ROWS]
     run, version = classified_in(tmp_path, [*rows, {**rows[0], "video_id": "blank", "title": "", "channel": "blank", "labels": []}])

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT, SETTINGS, VIDEOS, write_catalogue
 from test_jobs import submit
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]  # a whole job, a minute and a half
 BREAKING = {**VIDEOS[0], "video_id": "v9", "title": "this text breaks the encoder"}
 
 
