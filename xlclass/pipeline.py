@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -145,9 +144,10 @@ def _decide_udf(version: ModelVersion, threads: int) -> Any:
         bundle = version.load()
         for vectors, languages in batches:
             there = vectors.is_valid()
-            given = vectors.filter(there).to_pylist(), languages.filter(there).to_pylist()
-            decisions = bundle.decide(unpack_vectors(given[0], bundle.manifest["dim"]), given[1])
-            yield _as_struct(decisions, bundle.categories).take(pc.if_else(there, pc.subtract(pc.cumulative_sum(pc.cast(there, "int64")), 1), len(given[0])))
+            decisions = bundle.decide(unpack_vectors(vectors.filter(there).to_pylist(), bundle.manifest["dim"]), languages.filter(there).to_pylist())
+            is_there = there.to_numpy(zero_copy_only=False)
+            rows = np.where(is_there, is_there.cumsum() - 1, is_there.sum())  # the row behind the last is that of a video without a text
+            yield _as_struct(decisions, bundle.categories).take(pa.array(rows))
         keep_loaded(version)
 
     return decide.asNondeterministic()

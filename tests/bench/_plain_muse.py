@@ -40,9 +40,7 @@ class _PlainMuse(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def __call__(self, texts: tf.Tensor) -> tf.Tensor:
         tokens, w = muse._framed(texts, self.tokenizer), self.w
-        ids = tokens.flat_values
-        block = ids % muse._BLOCKS
-        rows = tf.cast(tf.gather(self.table, ids), tf.float32) * tf.gather(w["scale"], block)[:, None] + tf.gather(w["lo"], block)[:, None]
+        rows = muse._token_rows(tokens.flat_values, self.table, w)
         joined = muse._layer_norm(muse._product(rows, w["proj"]) + w["proj_b"], w["token_g"], w["token_b"], w["eps"])
         features = tf.concat([rows, *self._branches(joined, tokens)], axis=1)
         normed = muse._layer_norm(features, tf.ones([]), tf.zeros([]), w["eps"])

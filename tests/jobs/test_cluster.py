@@ -13,6 +13,8 @@ import pytest
 from conftest import ROOT
 from standalone import Standalone, clean_environment, members
 
+from xlclass.encoders.muse import GRAPH
+
 pytestmark = [pytest.mark.spark, pytest.mark.fault]
 SETTINGS = {  # what conf/cluster.toml says -> what holds for the demo
     "/mnt/catalogue/videos": "{shared}/videos.jsonl",
@@ -148,7 +150,7 @@ def test_pipeline_on_a_cluster_takes_the_encoder_that_was_shipped(done, cluster,
         assert [record.read_text()[:16] for record in records] == [packed.name.split("-")[1][:16]]
     assert not (cluster.folder / "home" / ".cache" / "xlclass").exists()
     encoders = {key["encoder_id"] for key in deltalake.DeltaTable(str(folder / "shared" / "lake" / "embeddings")).to_pandas().encode_key}
-    assert [encoder[:16] for encoder in encoders] == [record.parent.name.split("-")[1] for record in records]
+    assert [f"muse-{encoder[:16]}-{GRAPH}" for encoder in encoders] == [record.parent.name for record in records]
 
 
 def test_doctor_on_a_cluster_encodes_on_both_workers(done, cluster, dist, bare_python):

@@ -134,12 +134,19 @@ def _of_distinct(ids: tf.Tensor, table: tf.Variable, w: Weights) -> _Distinct:
     """What depends on a token alone, for the distinct tokens `ids`, `(u,) int32`."""
     import tensorflow as tf
 
-    block = ids % _BLOCKS
-    rows = tf.cast(tf.gather(table, ids), tf.float32) * tf.gather(w["scale"], block)[:, None] + tf.gather(w["lo"], block)[:, None]
+    rows = _token_rows(ids, table, w)
     joined = _layer_norm(_product(rows, w["proj"]) + w["proj_b"], w["token_g"], w["token_b"], w["eps"])
     inputs = tf.split(tf.pad(joined, [[0, 1], [0, 0]]), len(_BRANCHES), axis=1)
     products = [tf.reshape(_product(x, w[f"w1_{order}"]), [-1, _WIDTH]) for (order, _), x in zip(_BRANCHES, inputs, strict=True)]
     return _Distinct(rows, tf.reduce_sum(rows, axis=1), tf.reduce_sum(rows * rows, axis=1), inputs, products)
+
+
+def _token_rows(ids: tf.Tensor, table: tf.Variable, w: Weights) -> tf.Tensor:
+    """Rows of the quantised table as numbers, `(len(ids), 512) float32` = q * scale[block] + lo[block]."""
+    import tensorflow as tf
+
+    block = ids % _BLOCKS
+    return tf.cast(tf.gather(table, ids), tf.float32) * tf.gather(w["scale"], block)[:, None] + tf.gather(w["lo"], block)[:, None]
 
 
 def _summed(index: tf.Tensor, lengths: tf.Tensor, distinct: _Distinct, w: Weights) -> tf.Tensor:
