@@ -1,6 +1,7 @@
 """Tables of the lake: contracts kept, merges that touch nothing else, readers without Spark."""
 
 import deltalake
+import pyarrow.parquet as pq
 import pytest
 
 from xlclass.errors import LakeError
@@ -127,6 +128,24 @@ def test_commit_appends_new_and_replaces_changed_rows_once(lake):
     assert (lake.version(PETS), sorted(tuple(row) for row in lake.read(PETS).collect())) == (version, expected)
     lake.commit(PETS, _rows(lake, [("ada", 2, None, False)]), "plan/1")
     assert lake.read(PETS).where("name = 'ada'").first()["age"] == 2
+
+
+def test_commit_leaves_the_other_rows_where_they_lie(lake):
+    """A merge that shuffled the table, vectors and all, would put its rows into another order."""
+    names = [f"pet {i:04}" for i in range(1_000)]
+    lake.append(PETS, _rows(lake, [(name, i, 0.5, True) for i, name in enumerate(names)]).coalesce(1))
+    lake.commit(PETS, _rows(lake, [(names[500], 9_999, 0.5, False)]), "plan/0")
+    (file,) = deltalake.DeltaTable(lake.path(PETS)).file_uris()
+    found = pq.read_table(file).to_pydict()
+    assert found["name"] == names
+    assert (found["age"][499:502], len(found["age"])) == ([499, 9_999, 501], 1_000)
+
+
+def test_may_hold_goes_by_what_the_files_hold(lake):
+    lake.ensure(PETS)
+    assert not lake.may_hold(PETS, "name", "rex")
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, 0.5, True)]).coalesce(1))
+    assert [lake.may_hold(PETS, "name", name) for name in ("ada", "rex", "sam", "tom", "zoe")] == [False, True, True, True, False]
 
 
 def test_delete_takes_its_keys_and_no_other(lake):

@@ -33,6 +33,7 @@ from xlclass.model.bundle import ModelVersion
 from xlclass.pending import (
     Comparison,
     Input,
+    are_embedded,
     chunk_of,
     compare,
     gone_ids,
@@ -145,9 +146,8 @@ def _staged(run: Run, given: Input, comparison: Comparison, plans: Plans, intent
     counts = {"rows_ok": num_pending, "rows_rejected": comparison.states["rejected"], "rows_reused": comparison.states["same"]}
     plan_id = uuid.uuid4().hex[:16]  # not a digest alone: the same work may be planned again after an --abandon, and ids of commits are taken once
     ids = plans.stage(pending_ids(comparison, request.limit), plan_id, "ids") if num_pending else None
-    stale = stale_embeddings(run.lake, encoder.encoder_id)
-    stale = (stale.join(ids, "video_id", how="left_anti") if ids is not None else stale).persist()
-    num_stale = stale.count()
+    stale = _stale(run, encoder, ids)
+    num_stale = stale.count() if stale else 0
     num_gone = _stage_gone(run, given, comparison, plans, plan_id, request)
     plan = Plan(
         plan_id,
@@ -167,15 +167,24 @@ def _staged(run: Run, given: Input, comparison: Comparison, plans: Plans, intent
     else:
         if ids is not None:
             _stage_chunks(run, plans, pending_rows(given, run.lake, ids, comparison), plan, "pending")
-        if num_stale:
+        if stale and num_stale:
             _stage_chunks(run, plans, stale_videos(run.lake, stale, num_stale), plan, "stale")
         if comparison.states["rejected"]:
             plans.stage(rejected_rows(given, comparison), plan_id, "rejected")
         given.catalogue.require_unchanged()
         if num_pending or num_stale or num_gone:
             plans.begin(plan)
-    stale.unpersist()
+    if stale:
+        stale.unpersist()
     return plan
+
+
+def _stale(run: Run, encoder: EncoderSpec, ids: DataFrame | None) -> DataFrame | None:
+    """The `stale_embeddings` that are not among `ids`, kept in memory; null where a look shows that there are none."""
+    if are_embedded(run.lake, encoder.encoder_id):
+        return None
+    stale = stale_embeddings(run.lake, encoder.encoder_id)
+    return (stale.join(ids, "video_id", how="left_anti") if ids is not None else stale).persist()
 
 
 def _stage_chunks(run: Run, plans: Plans, rows: DataFrame, plan: Plan, name: str) -> None:

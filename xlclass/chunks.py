@@ -101,18 +101,17 @@ class Chunks:
 
     def _encode(self, plan: Plan, chunk: int, videos: DataFrame | None) -> tuple[DataFrame | None, Counter[str]]:
         """The chunk's rows of `embeddings`, staged, with `is_new` and `is_encoded`, and their sums; a vector that is right already is copied."""
-        pending = self._to_encode(videos) if videos is not None else None
+        pending = self._to_encode(plan, chunk, videos) if videos is not None else None
         stale = self.plans.rows(plan.plan_id, "stale", f"chunk={chunk}")
         both = [rows.select("video_id", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector") for rows in (pending, stale) if rows]
         if not both:
             return None, Counter()
         todo = of_languages(both[0] if len(both) == 1 else both[0].unionByName(both[1]), self.languages)
-        fresh, kept = todo.where("NOT has_vector"), todo.where("has_vector")
-        num_fresh = fresh.count()
-        encoded = self._encoded(fresh, num_fresh)
-        if not kept.isEmpty():
-            vectors = self.run.lake.read(EMBEDDINGS).select("video_id", "vector")
-            copied = vectors.join(kept.drop("text"), "video_id", how="inner").withColumn("encode_key", encode_key(self.encoder.encoder_id))
+        num_fresh, num_kept = todo.agg(F.count_if(~F.col("has_vector")), F.count_if("has_vector")).first()
+        encoded = self._encoded(todo.where("NOT has_vector"), num_fresh)
+        if num_kept:
+            vectors, kept = self.run.lake.read(EMBEDDINGS).select("video_id", "vector"), todo.where("has_vector").drop("text")
+            copied = vectors.join(kept, "video_id", how="inner").withColumn("encode_key", encode_key(self.encoder.encoder_id))
             encoded = encoded.unionByName(copied.select(*EMBEDDINGS.names, "is_new", F.lit(False).alias("is_encoded")))
         staged = self.plans.stage(encoded, plan.plan_id, chunk, "embeddings")
         counted = _counted(staged)
@@ -129,14 +128,15 @@ class Chunks:
         rows = encode_videos(fresh, self.encoder, num_tasks, threads_of(self.run.lake.spark))
         return rows.withColumn("is_encoded", F.lit(True))
 
-    def _to_encode(self, videos: DataFrame) -> DataFrame:
-        """The chunk's videos with `is_new` and `has_vector` as `embeddings` has it, without those whose row there is right."""
+    def _to_encode(self, plan: Plan, chunk: int, videos: DataFrame) -> DataFrame:
+        """The chunk's videos with `is_new` and `has_vector` as `embeddings` has it, without those whose row there is right; the changed are staged."""
         new = videos.where("is_new").withColumn("has_vector", F.lit(False))
         changed = videos.where("NOT is_new")
         if changed.isEmpty():
             return new
         known = self.run.lake.read(EMBEDDINGS).join(F.broadcast(changed.select("video_id")), "video_id", how="left_semi")
-        return new.unionByName(unlike_embeddings(changed, known, self.encoder.encoder_id))
+        unlike = unlike_embeddings(changed, known, self.encoder.encoder_id).select(new.columns)
+        return new.unionByName(self.plans.stage(unlike, plan.plan_id, chunk, "changed"))
 
     def _commit_chunk(self, plan: Plan, chunk: int, videos: DataFrame | None, embeddings: DataFrame | None, num_failed: Mapping[str, int]) -> dict[str, int]:
         commit_id = f"{plan.plan_id}/{chunk}"
@@ -153,11 +153,20 @@ class Chunks:
         if embeddings is not None:
             self._commit(EMBEDDINGS, embeddings.drop("is_encoded"), commit_id)
             if self.version:
-                scored = classify_embeddings(embeddings, self.version, self.run.run_id, threads_of(self.run.lake.spark))
+                known = self._as_predicted(embeddings)
+                scored = classify_embeddings(known, self.version, self.run.run_id, threads_of(self.run.lake.spark))
                 predictions = self.plans.stage(scored, plan.plan_id, chunk, "predictions")
                 self._commit(PREDICTIONS, predictions, commit_id)
                 self.run.lake.append(PREDICTION_LOG, log_rows(predictions), commit_id)
         return tally
+
+    def _as_predicted(self, embeddings: DataFrame) -> DataFrame:
+        """The rows with `is_new` as `predictions` has it: a video whose embedding is changed may have been passed over there."""
+        changed = embeddings.where("NOT is_new").select("video_id")
+        if changed.isEmpty():
+            return embeddings
+        known = self.run.lake.read(PREDICTIONS).select("video_id", F.lit(True).alias("is_known")).join(F.broadcast(changed), "video_id", how="left_semi")
+        return embeddings.drop("is_new").join(F.broadcast(known), "video_id", how="left").withColumn("is_new", F.col("is_known").isNull()).drop("is_known")
 
     def _add(self, tally: dict[str, int]) -> None:
         """Adds what was counted in a chunk to the run's counts."""

@@ -42,12 +42,13 @@ class Input:
     now: datetime
     since: datetime | None = None
 
-    def rows(self) -> DataFrame:
-        """The source's rows with `input_digest`; those known to be older than `since` are passed over."""
+    def rows(self, ids: DataFrame | None = None) -> DataFrame:
+        """The source's rows, or those of these ids, with `input_digest`; those known to be older than `since` are passed over."""
         made_by = settings_digest(self.preparation.version, DECISION_VERSION, self.taxonomy.aliases, self.profile_version)
         texts = [part for name in _TEXTS for part in (F.col(name), F.isnull(name))]  # xxhash64 itself passes over nulls
         lists = [part for name in _LISTS for part in (F.col(name), F.size(name))]  # and empty lists
-        rows = self.catalogue.rows.withColumn("input_digest", F.xxhash64(F.lit(made_by), *texts, *lists))
+        given = self.catalogue.rows if ids is None else self.catalogue.rows_of(ids)
+        rows = given.withColumn("input_digest", F.xxhash64(F.lit(made_by), *texts, *lists))
         return rows if self.since is None else rows.where(F.coalesce(F.col("updated_at") >= F.lit(self.since), F.lit(True)))
 
     def ruled(self, rows: DataFrame, is_unique: bool = False) -> DataFrame:
@@ -99,7 +100,8 @@ def pending_rows(given: Input, lake: Lake, ids: DataFrame, comparison: Compariso
     """What `prepare_videos` needs of the source's rows of these ids."""
     is_unique = not comparison.rules["duplicate_video_id"]
     profiles = lake.read(CHANNELS).select("channel_id", F.col("tags").alias("channel_tags"), F.col("language").alias("channel_language"))
-    rows = given.ruled(given.rows().join(hinted(ids, comparison.num_pending), "video_id", how="inner"), is_unique).where(F.col("rule").isNull())
+    few = F.broadcast(ids) if comparison.num_pending <= FEW else None
+    rows = given.ruled(given.rows(few).join(ids if few is None else few, "video_id", how="inner"), is_unique).where(F.col("rule").isNull())
     return rows.join(profiles, "channel_id", how="left").select("video_id", *_TEXTS, *_LISTS, "channel_tags", "channel_language", "input_digest", "is_new")
 
 
@@ -132,6 +134,21 @@ def unlike_embeddings(videos: DataFrame, embeddings: DataFrame, encoder_id: str)
     same_rest = F.struct(*(f"known.{name}" for name in CARRIED)).eqNullSafe(F.struct(*CARRIED))
     flagged = joined.withColumns({"is_new": F.col("known").isNull(), "has_vector": same_key})
     return flagged.where(~(same_key & same_rest)).drop("known")
+
+
+def are_embedded(lake: Lake, encoder_id: str) -> bool:
+    """Whether every video's row of `embeddings` is there and right: by one pass over each table, where `unlike_embeddings` joins them."""
+    videos = lake.read(VIDEOS).select("video_id", encode_key(encoder_id).alias("encode_key"), *CARRIED)
+    return have_same_rows(videos, lake.read(EMBEDDINGS).select("video_id", "encode_key", *CARRIED))
+
+
+def have_same_rows(rows: DataFrame, others: DataFrame) -> bool:
+    """Whether two tables have the same rows, each once: the exclusive or of all their 64-bit digests is 0. By chance, once in 2^64."""
+    fields = [name for name, kind in rows.dtypes if not kind.startswith("struct")]
+    nested = [f"{name}.{field}" for name in rows.columns if name not in fields for field in rows.schema[name].dataType.names]
+    parts = [part for name in (*fields, *nested) for part in (F.col(name), F.isnull(name))]  # xxhash64 passes over nulls
+    digests = rows.select(F.xxhash64(*parts).alias("digest")).unionByName(others.select(F.xxhash64(*parts).alias("digest")))
+    return not digests.agg(F.bit_xor("digest")).first()[0]
 
 
 def stale_videos(lake: Lake, ids: DataFrame, num_ids: int) -> DataFrame:

@@ -16,7 +16,7 @@ from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import begin_task, embed_udf, keep_loaded
 from xlclass.model.bundle import Decisions, ModelVersion
 from xlclass.quality.splits import TEST, TRAIN, Split, group_column
-from xlclass.schemas import PART_TEXT, PREDICTION_LOG, pack_vectors, unpack_vectors
+from xlclass.schemas import PART_TEXT, PREDICTION_LOG, VECTOR_DTYPE, pack_vectors
 
 _PREPARED = {
     "text": "string",
@@ -144,13 +144,20 @@ def _decide_udf(version: ModelVersion, threads: int) -> Any:
         bundle = version.load()
         for vectors, languages in batches:
             there = vectors.is_valid()
-            decisions = bundle.decide(unpack_vectors(vectors.filter(there).to_pylist(), bundle.manifest["dim"]), languages.filter(there).to_pylist())
+            decisions = bundle.decide(_unpacked(vectors.filter(there), bundle.manifest["dim"]), languages.filter(there).to_pylist())
             is_there = there.to_numpy(zero_copy_only=False)
             rows = np.where(is_there, is_there.cumsum() - 1, is_there.sum())  # the row behind the last is that of a video without a text
             yield _as_struct(decisions, bundle.categories).take(pa.array(rows))
         keep_loaded(version)
 
     return decide.asNondeterministic()
+
+
+def _unpacked(vectors: pa.Array, dim: int) -> np.ndarray:
+    """What `unpack_vectors` gives, read where Arrow has them; Arrow refuses a vector of another length."""
+    width = dim * VECTOR_DTYPE.itemsize
+    fixed = vectors.cast(pa.binary(width))
+    return np.frombuffer(fixed.buffers()[1] or b"", VECTOR_DTYPE, len(fixed) * dim, fixed.offset * width).reshape(len(fixed), dim).astype(np.float32)
 
 
 def _as_struct(decisions: Decisions, names: Sequence[str]) -> pa.Array:

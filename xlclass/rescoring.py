@@ -17,7 +17,7 @@ from xlclass.lake.plans import Plans, Rescoring
 from xlclass.lake.runs import Run, Step
 from xlclass.lake.tables import Lake
 from xlclass.model.bundle import ModelVersion
-from xlclass.pending import FEW, hinted, of_languages
+from xlclass.pending import FEW, have_same_rows, hinted, of_languages
 from xlclass.pipeline import classification_digest, classify_embeddings, log_rows, threads_of
 from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS
 
@@ -35,12 +35,14 @@ class Scorer:
     def score_stale(self) -> int:
         """Scores what the version has not scored as it is now, and gives how many rows it scored."""
         with self.run.step("classify") as step:
-            is_new = not self.languages and self.run.lake.read(PREDICTIONS).where(F.col("model_version") == self.version.name).isEmpty()
+            is_new = not self.languages and not self.run.lake.may_hold(PREDICTIONS, "model_version", self.version.name)
             num_scored = self._score_all() if is_new else self._score_changed(step)
             step.num_rows += num_scored
         return num_scored
 
     def _score_changed(self, step: Step) -> int:
+        if self._are_scored():
+            return 0
         embeddings, stale = self.run.lake.read(EMBEDDINGS), self._stale().persist()
         try:
             step.num_expected = num_stale = stale.count()
@@ -52,13 +54,20 @@ class Scorer:
         finally:
             stale.unpersist()
 
+    def _are_scored(self) -> bool:
+        """Whether the version has scored every embedding as it is: by one pass over each table."""
+        return have_same_rows(self._digests(), self.run.lake.read(PREDICTIONS).select("video_id", "input_digest"))
+
     def _stale(self) -> DataFrame:
         """video_id and is_new of the embeddings that the version has not scored as they are."""
-        lake = self.run.lake
-        known = lake.read(PREDICTIONS).select("video_id", F.col("input_digest").alias("known_digest"))
-        wanted = of_languages(lake.read(EMBEDDINGS), self.languages).select("video_id", classification_digest(self.version).alias("digest"))
-        joined = wanted.join(known, "video_id", how="left")
-        return joined.where(~F.col("known_digest").eqNullSafe(F.col("digest"))).select("video_id", F.col("known_digest").isNull().alias("is_new"))
+        known = self.run.lake.read(PREDICTIONS).select("video_id", F.col("input_digest").alias("known_digest"))
+        joined = of_languages(self._digests("language"), self.languages).join(known, "video_id", how="left")
+        unlike = joined.where(~F.col("known_digest").eqNullSafe(F.col("input_digest")))
+        return unlike.select("video_id", F.col("known_digest").isNull().alias("is_new"))
+
+    def _digests(self, *names: str) -> DataFrame:
+        """video_id, input_digest and these columns of every embedding."""
+        return self.run.lake.read(EMBEDDINGS).select("video_id", classification_digest(self.version).alias("input_digest"), *names)
 
     def _score_some(self, rows: DataFrame) -> None:
         """Scores the rows, which have `is_new`, stages and merges them."""
@@ -96,6 +105,5 @@ def end_rescoring(lake: Lake, plans: Plans) -> None:
         lake.commit(PREDICTIONS, staged, noted.commit_id)
         lake.append(PREDICTION_LOG, log_rows(staged), noted.commit_id)
     elif lake.has_taken(PREDICTIONS, noted.commit_id):
-        scored = lake.read(PREDICTIONS).where(F.col("model_version") == noted.model_version)
-        lake.append(PREDICTION_LOG, log_rows(scored), noted.commit_id)
+        lake.append(PREDICTION_LOG, log_rows(lake.read(PREDICTIONS)), noted.commit_id)  # written anew: all of it
     plans.rescoring_done(noted)

@@ -93,9 +93,10 @@ class Plans:
     def stage(self, rows: DataFrame, plan_id: str, *names: object) -> DataFrame:
         """`rows` written down, unless they were before; what was written without its end is written anew."""
         path = Path(self.staged(plan_id, *names))
-        if not (path / "_SUCCESS").exists():
-            rows.write.mode("overwrite").parquet(str(path))
-        return self._spark.read.parquet(str(path))
+        if (path / "_SUCCESS").exists():
+            return self._spark.read.parquet(str(path))
+        rows.write.mode("overwrite").parquet(str(path))
+        return self._spark.read.schema(rows.schema).parquet(str(path))  # told: to find it out is a job of Spark's
 
     def begin_rescoring(self, rescoring: Rescoring) -> None:
         """From now on `rescoring` is under way."""

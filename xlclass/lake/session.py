@@ -29,6 +29,7 @@ _LOCAL_UNLESS_SET = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",  # a machine without a network has no other name
     "spark.sql.shuffle.partitions": "4",
+    "spark.sql.files.openCostInBytes": str(1 << 20),  # of a local disk; with a distant one's 4 MiB many small files fill one task and leave the next idle
     "spark.databricks.delta.snapshotPartitions": "1",  # of a table's log; 50 by default, 2 s a commit on two cores
     "spark.ui.enabled": "false",
 }

@@ -22,6 +22,7 @@ _LISTS = ("tags", "countries", "labels", "visual_vector")
 _FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
 _KINDS = {"updated_at": "timestamp", "visual_vector": "array<float>"}
 _CORRUPT = "_corrupt_record"  # where Spark keeps a row that it cannot parse
+_WANTED = "_wanted"  # the ids that a part of the source is read for
 _LINE = "_line"  # a row of JSON lines as it stands in the file
 _CSV = {"header": "true", "multiLine": "true", "quote": '"', "escape": '"', "columnNameOfCorruptRecord": _CORRUPT}
 _LONE_SURROGATE = r"(?i)\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f]"  # half a character, as JSON may write it
@@ -39,14 +40,15 @@ class Catalogue:
     visual_vector array<float>, with null for what is no number; updated_at timestamp; row string (the source's row as
     JSON); row_digest string (its sha256); and for the rules unreadable (the row could not be parsed), has_time (it says
     something for updated_at), invalid_text (it has bytes that are no UTF-8, replaced here) boolean. What the source lacks
-    is null.
+    is null. `raw` is the source as it is, and `columns` what makes it `rows`, the video_id first.
     """
 
     rows: DataFrame
     name: str
     version: str
     kind: str
-    id_column: str
+    raw: DataFrame
+    columns: list[Column]
 
     @property
     def shown_name(self) -> str:
@@ -69,6 +71,11 @@ class Catalogue:
         if _version(self.rows.sparkSession, self.name, self.kind) != self.version:
             raise SourceError(f"the source {self.shown_name} changed while it was read: nothing of it was used; run it again when it is complete")
 
+    def rows_of(self, ids: DataFrame) -> DataFrame:
+        """Those of `rows` whose video_id is among `ids`; of the others nothing is looked at but the id."""
+        wanted = ids.select(F.col("video_id").alias(_WANTED))
+        return _selected(self.raw.join(wanted, self.columns[0] == F.col(_WANTED), how="left_semi"), self.columns)
+
     def deleted_since(self, version: str) -> DataFrame | None:
         """The ids (column `video_id`) that a Delta source with a change feed deleted after its `version`; null where none tells."""
         if not (self.is_pinned and version.isdigit()) or int(version) >= int(self.version):
@@ -79,7 +86,7 @@ class Catalogue:
             return None
         reader = spark.read.option("readChangeFeed", "true").option("startingVersion", int(version) + 1).option("endingVersion", int(self.version))
         changes = reader.table(self.name) if self.kind == "table" else reader.format("delta").load(self.name)
-        deleted = changes.where("_change_type = 'delete'").select(F.trim(F.col(self.id_column).cast("string")).alias("video_id")).distinct()
+        deleted = changes.where("_change_type = 'delete'").select(self.columns[0]).distinct()
         return deleted.join(self.rows.select("video_id"), "video_id", how="left_anti")
 
 
@@ -104,7 +111,8 @@ def read_catalogue(spark: SparkSession, settings: Settings) -> Catalogue:
             raise SourceError(
                 f"{settings.file}: source.path: cannot read {name} as {'Delta or Parquet' if kind == 'auto' else kind}: {str(error).splitlines()[0]}"
             ) from error
-    return Catalogue(_canonical(raw, settings), name, version, kind, given.columns.video_id)
+    columns = _canonical(raw, settings)
+    return Catalogue(_selected(raw, columns), name, version, kind, raw, columns)
 
 
 def _load(spark: SparkSession, name: str, kind: str, version: str) -> DataFrame:
@@ -171,7 +179,8 @@ def _delta_table(spark: SparkSession, name: str, kind: str) -> DeltaTable | None
         return None
 
 
-def _canonical(raw: DataFrame, settings: Settings) -> DataFrame:
+def _canonical(raw: DataFrame, settings: Settings) -> list[Column]:
+    """The columns of `Catalogue.rows` but for the row's digest, of the source's."""
     wanted = asdict(settings.source.columns)
     columns = {name: _found(raw, source, name, settings) for name, source in wanted.items() if source}
     row = F.make_valid_utf8(_LINE) if _LINE in raw.columns else F.to_json(F.struct(*(F.col(f"`{name}`") for name in raw.columns)))
@@ -182,7 +191,11 @@ def _canonical(raw: DataFrame, settings: Settings) -> DataFrame:
         "invalid_text": _invalid_text(raw, columns),
     }
     flags = [check.alias(name) for name, check in checks.items()]
-    return raw.select(*selected, row.alias("row"), *flags).withColumn("row_digest", F.sha2("row", 256))
+    return [*selected, row.alias("row"), *flags]
+
+
+def _selected(raw: DataFrame, columns: list[Column]) -> DataFrame:
+    return raw.select(*columns).withColumn("row_digest", F.sha2("row", 256))
 
 
 def _invalid_text(raw: DataFrame, columns: dict[str, tuple[Column, T.DataType]]) -> Column:
@@ -223,5 +236,6 @@ def _typed(name: str, found: tuple[Column, T.DataType] | None, delimiter: str) -
     parts = column.cast("array<string>") if is_list else F.split(column.cast("string"), "\\Q" + delimiter + "\\E")
     if name == "visual_vector":
         return F.transform(parts, lambda part: part.try_cast("float"))
-    trimmed = F.transform(parts, lambda part: F.trim(F.make_valid_utf8(part)))
-    return F.filter(trimmed, lambda part: part != "")  # null and empty ones say nothing
+    is_valid = F.is_valid_utf8(F.array_join(parts, " "))  # once for all: Spark interprets what it does to each, the mending by reflection
+    mended = F.when(is_valid, parts).otherwise(F.transform(parts, F.make_valid_utf8))
+    return F.filter(F.transform(mended, lambda part: F.trim(part)), lambda part: part != "")  # null and empty ones say nothing

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import deltalake
+import pyarrow as pa
 from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import Column as Expression
@@ -20,6 +21,7 @@ from xlclass.schemas import Column, Table
 _TRIES = 4
 _LISTING = 16  # tasks in which VACUUM lists a table's folder, which has no partitions; 10,000 unless told otherwise, minutes a table on two cores
 _MANY_FILES, _FILE_BYTES = 16, 128 << 20
+_FEW = 50_000  # changed rows that a merge broadcasts, of some KiB each
 _PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.checkpointPolicy": "classic"}  # what delta-rs and DuckDB can read
 
 
@@ -29,6 +31,7 @@ class Lake:
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark = spark
         self.root = root.rstrip("/")
+        self._ensured: set[Table] = set()
 
     def path(self, table: Table) -> str:
         """Where the table lies."""
@@ -39,8 +42,12 @@ class Lake:
         return DeltaTable.isDeltaTable(self.spark, self.path(table))
 
     def ensure(self, *tables: Table) -> None:
-        """Creates those that are not there (comments, NOT NULL, constraints, clustering); one of an older contract gets the columns it lacks."""
-        for table in tables:
+        """Creates those that are not there (comments, NOT NULL, constraints, clustering); one of an older contract gets the columns it lacks.
+
+        Each is looked at once for all writes by this object.
+        """
+        for table in [table for table in tables if table not in self._ensured]:
+            self._ensured.add(table)
             if self.exists(table):
                 _retried(partial(self._evolve, table))
                 continue
@@ -87,7 +94,8 @@ class Lake:
     def commit(self, table: Table, staged: DataFrame, commit_id: str) -> tuple[int, int]:
         """Writes staged rows, and gives how many were new and how many changed: the new (`is_new`) are appended, the others replace the row of their key.
 
-        The rows must be staged: a lost race, and the merge itself, read them again.
+        The rows must be staged: a lost race, and the merge itself, read them again. A row that is said to be changed must be
+        in the table: a merge that had to add rows would shuffle the whole table, this one reads it where it lies.
         """
         num_new, num_changed = staged.agg(F.count_if("is_new"), F.count_if(~F.col("is_new"))).first()
         if num_new:
@@ -95,8 +103,14 @@ class Lake:
         if num_changed:
             self.ensure(table)
             changed = conform(staged.where("NOT is_new"), table)
-            self._merge(table, changed, f"{commit_id}/changed", lambda merge: merge.whenMatchedUpdateAll().whenNotMatchedInsertAll())
+            self._merge(table, F.broadcast(changed) if num_changed <= _FEW else changed, f"{commit_id}/changed", lambda merge: merge.whenMatchedUpdateAll())
         return num_new, num_changed
+
+    def may_hold(self, table: Table, column: str, value: str) -> bool:
+        """Whether a row's `column` may be `value`: by the statistics that the table's log has of each file, so that no row is read."""
+        files = pa.table(deltalake.DeltaTable(self.path(table)).get_add_actions(flatten=True)).to_pylist()
+        ranges = [(file.get(f"min.{column}"), file.get(f"max.{column}")) for file in files]
+        return any(low is None or high is None or low <= value <= high for low, high in ranges)
 
     def has_taken(self, table: Table, commit_id: str) -> bool:
         """Whether a commit of that id is in."""
