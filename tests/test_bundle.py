@@ -17,6 +17,7 @@ from xlclass.model.calibration import Calibration
 from xlclass.model.examples import Examples
 from xlclass.model.head import train_head
 from xlclass.model.prototypes import Prototypes
+from xlclass.model.smoothing import Smoothing, around_language
 from xlclass.model.thresholds import Thresholds
 
 MANIFEST = {
@@ -249,14 +250,18 @@ def test_decide_hears_the_neighbours():
     assert Bundle(GivenHead(), BLENDED, PROTOTYPES).decide(np.empty((0, 3), np.float32), []).confidences.shape == (0, 3)
 
 
-def test_load_bundle_gives_the_prototypes_and_refuses_damage_of_them(tmp_path):
+@pytest.mark.parametrize("damaged", ["prototypes.npz", "smoothing.npz"])
+def test_load_bundle_gives_the_prototypes_and_refuses_damage_of_them(tmp_path, damaged):
     sample = Examples(np.random.default_rng(1).normal(size=(60, 3)).astype(np.float32), np.eye(3, dtype=np.float32)[np.arange(60) % 3])
-    bundle = Bundle(train_head(sample, sample, TrainingSettings(max_epochs=1))[0], BLENDED, PROTOTYPES)
+    smoothing = Smoothing({"th": around_language(sample.vectors, 9.0 * sample.labels, 8, 0.04, 7)}, 0.5)
+    bundle = Bundle(train_head(sample, sample, TrainingSettings(max_epochs=1))[0], BLENDED, PROTOTYPES, smoothing)
     for name, content in (("whole", ...), ("changed", b"x"), ("gone", None)):
-        file, digest = tmp_path / name / "prototypes.npz", save_bundle(bundle, tmp_path / name)
+        file, digest = tmp_path / name / damaged, save_bundle(bundle, tmp_path / name)
         if content is ...:
-            told = [each.decide(sample.vectors, ["en"] * 60).confidences for each in (bundle, load_bundle(tmp_path / name, digest))]
+            told = [each.decide(sample.vectors, ["en", "th"] * 30).confidences for each in (bundle, load_bundle(tmp_path / name, digest))]
             np.testing.assert_array_equal(*told)
+            plain = Bundle(bundle.head, BLENDED, PROTOTYPES).decide(sample.vectors, ["en", "th"] * 30).confidences
+            assert (told[0] != plain).any(axis=1).tolist() == [False, True] * 30
             continue
         if content is None:
             file.unlink()

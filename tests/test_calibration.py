@@ -89,7 +89,7 @@ def test_fit_calibration_lowers_the_log_loss_of_new_videos():
 def test_fit_calibration_survives_a_category_that_never_or_always_occurs(settings):
     logits, _ = drawn(2_000, [1.0, 1.0], [0.0, 0.0])
     labels = np.stack([np.zeros(2_000), np.ones(2_000)], axis=1)
-    given = fit_calibration(logits, labels, ["en"] * 2_000, settings).confidences(logits, ["en"] * 2_000)
+    given = expit(fit_calibration(logits, labels, ["en"] * 2_000, settings).log_odds(logits, ["en"] * 2_000))
     assert np.isfinite(given).all()
     assert given[:, 0].max() < 0.1
     assert given[:, 1].min() > 0.9
@@ -105,7 +105,7 @@ def test_fit_calibration_never_turns_a_category_round():
 def test_fit_calibration_is_the_identity_without_videos_or_wish(num, settings):
     logits, labels = drawn(num, [0.5, 3.0], [1.0, 1.0])
     found = fit_calibration(logits, labels, ["en"] * num, settings)
-    np.testing.assert_array_equal(found.confidences(np.array([[0.0, 2.0]]), ["fr"]), expit(np.array([[0.0, 2.0]])).astype(np.float32))
+    np.testing.assert_array_equal(found.log_odds(np.array([[0.0, 2.0]]), ["fr"]), np.array([[0.0, 2.0]]))
 
 
 def test_fit_calibration_isotonic_agrees_with_scikit_learn_at_its_steps():
@@ -129,7 +129,7 @@ def test_calibration_comes_back_from_json():
     found = dataclasses.replace(fit_calibration(logits, labels, ["en"] * 3_000, ISOTONIC), prior_shifts={"th": (0.5, -0.5)})
     again = Calibration.of_manifest(json.loads(json.dumps(dataclasses.asdict(found))))
     languages = ["en", "de", "th"] * 1_000
-    np.testing.assert_array_equal(again.confidences(logits, languages), found.confidences(logits, languages))
+    np.testing.assert_array_equal(again.log_odds(logits, languages), found.log_odds(logits, languages))
 
 
 def test_log_losses_agree_with_scikit_learn():

@@ -9,7 +9,7 @@ from xlclass.config import CalibrationSettings, LakeSettings, Settings, SourceSe
 from xlclass.model.calibration import log_losses
 from xlclass.model.examples import Examples
 from xlclass.model.fitting import fit
-from xlclass.model.left_out import Say, Sides, best_damping, best_neighbours, leave_out
+from xlclass.model.left_out import Say, Sides, best_damping, best_neighbours, best_smoothing, leave_out
 
 DIM, SETTINGS = (
     8,
@@ -74,6 +74,25 @@ def test_fit_without_unlabelled_videos_shifts_nothing_and_leaves_the_rest_as_it_
     assert alone.damping == 0
     assert alone.calibration == dataclasses.replace(found.calibration, prior_shifts={})
     assert alone.thresholds == found.thresholds
+
+
+def test_unlabelled_neighbours_are_heard_where_languages_left_out_are_better_off(fitted):
+    found, _ = fitted
+    assert found.smoothing.weight > 0
+    assert list(found.smoothing.around) == ["th"]
+    held = sample(2_000, "th", [0.05, 0.05, 0.9], 12)
+    alone = dataclasses.replace(found, smoothing=None)
+    losses = [log_losses(each.log_odds(held.vectors, held.languages), held.labels).mean() for each in (found, alone)]
+    assert losses[0] < losses[1]
+
+
+def test_unlabelled_neighbours_are_not_heard_where_none_is_better_off_or_none_are_wanted(fitted):
+    parts = [(sample(900, "en", [0.4, 0.3, 0.3], seed, 0.5), sample(600, "fr", [0.4, 0.3, 0.3], seed + 1, 0.5)) for seed in (1, 3, 5)]
+    trials = leave_out(Sides(*(Examples.of(*both) for both in parts)), SETTINGS)
+    assert best_smoothing(trials, best_neighbours(trials, SETTINGS), 0.0, SETTINGS) == Say()
+    _, given = fitted
+    unwanted = dataclasses.replace(SETTINGS, calibration=CalibrationSettings(min_unlabelled=50, unlabelled_prototypes=0))
+    assert fit(given, {"th": sample(800, "th", [0.05, 0.05, 0.9], 11).vectors}, unwanted).smoothing is None
 
 
 def test_best_damping_is_none_where_the_languages_do_not_confirm_it():

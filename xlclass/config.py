@@ -127,7 +127,8 @@ class CalibrationSettings:
     method: str = one_of("platt", "isotonic", "none")  # isotonic from 1,000 videos on, with fewer as platt
     prototypes: int = within(0, 65_536, 512)  # of the training vectors; neighbours have a say where leaving a language out shows that it helps
     prior_shift: str = one_of("auto", "never")  # for languages without labels; auto: if leaving a training language out shows that it helps
-    min_unlabelled: int = within(1, 1_000_000, 500)  # videos of a language before its priors are estimated
+    unlabelled_prototypes: int = within(0, 65_536, 128)  # of each language without labels; likewise heard where leaving a language out shows that it helps
+    min_unlabelled: int = within(1, 1_000_000, 500)  # videos of a language before they are asked for priors and neighbours
     max_unlabelled: int = within(1, 1_000_000, 2_000)  # of them that reach the driver
 
 

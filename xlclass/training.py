@@ -135,7 +135,7 @@ def sample_videos(videos: DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
 def unlabelled_videos(encoded: DataFrame, settings: Settings) -> DataFrame | None:
     """Some videos, by hash, of each language that is not trained on and has enough of them; null where there is none, or none are wanted."""
     rules = settings.calibration
-    if rules.prior_shift == "never":
+    if rules.prior_shift == "never" and not rules.unlabelled_prototypes:
         return None
     others = encoded.where(~F.col("language").isin(*settings.training.languages))
     enough = others.groupBy("language").count().where(F.col("count") >= rules.min_unlabelled).collect()
@@ -162,7 +162,8 @@ def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Set
     parts = {side: _examples(sample[sample.side == side], categories, made_from["dim"]) for side in (TRAIN, VALIDATION, CALIBRATION)}
     others = {} if unlabelled is None else {code: unpack_vectors(rows.vector.tolist(), made_from["dim"]) for code, rows in unlabelled.groupby("language")}
     fitted = fit(Sides(parts[TRAIN], parts[VALIDATION], Examples.of(parts[VALIDATION], parts[CALIBRATION])), others, settings)
-    curves, found = fitted.curves, {"prior_shift": fitted.damping, "neighbours": fitted.calibration.weight}
+    smoothing = fitted.smoothing.weight if fitted.smoothing else 0.0
+    curves, found = fitted.curves, {"prior_shift": fitted.damping, "neighbours": fitted.calibration.weight, "unlabelled_neighbours": smoothing}
     best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
         **made_from,
@@ -178,7 +179,7 @@ def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Set
         "curves": curves,
     }
     log.info("head: %d categories, %s training videos, best epoch %d", len(categories), f"{len(parts[TRAIN]):,}", best + 1)
-    return Bundle(fitted.head, manifest, fitted.prototypes)
+    return Bundle(fitted.head, manifest, fitted.prototypes, fitted.smoothing)
 
 
 def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> tuple[str, ...]:

@@ -215,10 +215,13 @@ def _other_heads(videos: pd.DataFrame, vectors: np.ndarray, test: np.ndarray, bu
         rows = (own & (videos.side == side)).to_numpy()
         parts[side] = Examples(vectors[rows], labels[rows], videos.language.to_numpy(object)[rows])
     sides = Sides(parts["train"], parts["validation"], Examples.of(parts["validation"], parts["calibration"]))
+    rules, rest = settings.calibration, videos[~videos.language.isin(bundle.manifest["languages"])].sample(frac=1, random_state=1)
+    others = {code: rows.index[: rules.max_unlabelled] for code, rows in rest.groupby("language") if len(rows) >= rules.min_unlabelled}
+    unlabelled = {code: vectors[rows] for code, rows in others.items()}
     scored, found = videos[test].reset_index(drop=True), {}
     for name in ("keras", "logistic", "neighbours"):
         changed = dataclasses.replace(settings, training=dataclasses.replace(settings.training, head=name))
-        fitted = fit(sides, {}, changed)
+        fitted = fit(sides, unlabelled, changed)
         said = expit(fitted.log_odds(vectors[test], scored.language.to_numpy()))
         found[f"{name}, trained here"] = _accuracy(Said(scored, said, len(bundle.categories)))
     return found

@@ -1,4 +1,4 @@
-"""A model version's folder: `head.keras`, `manifest.json`, and `prototypes.npz` where neighbours have a say.
+"""A model version's folder: `head.keras`, `manifest.json`, and `prototypes.npz` and `smoothing.npz` where neighbours have a say.
 
 It is written by rename and read with its digests checked.
 """
@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from xlclass.errors import ModelError
 from xlclass.folders import written_whole
 from xlclass.model.calibration import Calibration
 from xlclass.model.head import logits
-from xlclass.model.prototypes import Prototypes, shares_around
+from xlclass.model.prototypes import Prototypes
+from xlclass.model.smoothing import Smoothing, log_odds
 from xlclass.model.thresholds import Thresholds
 from xlclass.quiet import tensorflow_starting
 
-_HEAD, _PROTOTYPES = _FILES = ("head.keras", "prototypes.npz")
+_HEAD, _PROTOTYPES, _SMOOTHING = _FILES = ("head.keras", "prototypes.npz", "smoothing.npz")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Bundle:
     head: Any
     manifest: dict[str, Any]
     prototypes: Prototypes | None = None
+    smoothing: Smoothing | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -65,7 +68,7 @@ class Bundle:
     def decide(self, vectors: np.ndarray, languages: Sequence[str]) -> Decisions:
         """Confidences and categories of `vectors`, `(n, dim) float32`, and their languages, row by row."""
         scores = logits(self.head, vectors)
-        calibrated = self._calibration.confidences(scores, languages, shares_around(self.prototypes, vectors))
+        calibrated = expit(log_odds(scores, vectors, languages, self._calibration, self.prototypes, self.smoothing)).astype(np.float32)
         return Decisions(calibrated, self._thresholds.passing(calibrated, languages), scores)
 
     @functools.cached_property
@@ -97,6 +100,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
         bundle.head.save(draft / _HEAD)
         if bundle.prototypes:
             bundle.prototypes.save(draft / _PROTOTYPES)
+        if bundle.smoothing:
+            bundle.smoothing.save(draft / _SMOOTHING)
         manifest = {**bundle.manifest, **{_digest_of(file): _sha256(draft / file) for file in _FILES if (draft / file).is_file()}}
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
         return bundle_digest(draft)
@@ -137,7 +142,8 @@ def load_bundle(folder: Path, digest: str) -> Bundle:
         import keras
 
     prototypes = Prototypes.load(folder / _PROTOTYPES) if _digest_of(_PROTOTYPES) in manifest else None
-    return Bundle(keras.saving.load_model(folder / _HEAD, compile=False), manifest, prototypes)
+    smoothing = Smoothing.load(folder / _SMOOTHING) if _digest_of(_SMOOTHING) in manifest else None
+    return Bundle(keras.saving.load_model(folder / _HEAD, compile=False), manifest, prototypes, smoothing)
 
 
 @dataclass(frozen=True)

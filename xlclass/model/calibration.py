@@ -71,10 +71,6 @@ class Calibration:
             shifted[codes == language] += np.asarray(shift)
         return shifted
 
-    def confidences(self, logits: np.ndarray, languages: Sequence[str] | np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:
-        """Confidences, `(n, num_categories) float32`, 0 to 1."""
-        return expit(self.log_odds(logits, languages, shares)).astype(np.float32)
-
     def _pooled(self, logits: np.ndarray) -> np.ndarray:
         mapped = logits * np.asarray(self.scales) + np.asarray(self.shifts)
         for category, knots in enumerate(self.knots):

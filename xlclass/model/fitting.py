@@ -17,9 +17,10 @@ from scipy.special import expit
 from xlclass.config import Settings
 from xlclass.model import head
 from xlclass.model.calibration import Calibration, fit_calibration
-from xlclass.model.left_out import Sides, best_damping, best_neighbours, leave_out, may_be_heard, prototypes_of
+from xlclass.model.left_out import Say, Sides, best_damping, best_neighbours, best_smoothing, leave_out, may_be_heard, prototypes_of
 from xlclass.model.prior_shift import prior_shift
 from xlclass.model.prototypes import Prototypes, shares_around
+from xlclass.model.smoothing import Smoothing, around_language, log_odds
 from xlclass.model.thresholds import Thresholds, fit_thresholds
 
 
@@ -27,7 +28,8 @@ from xlclass.model.thresholds import Thresholds, fit_thresholds
 class Fitted:
     """What training decided, and its curves per epoch.
 
-    `prototypes` where neighbours have a say in the confidences; `damping` is the share of the estimated prior shift that is used.
+    `prototypes` where neighbours have a say in the confidences, `smoothing` where unlabelled ones have; `damping` is the share of the
+    estimated prior shift that is used.
     """
 
     head: Any
@@ -36,10 +38,11 @@ class Fitted:
     curves: dict[str, list[float]]
     prototypes: Prototypes | None = None
     damping: float = 0.0
+    smoothing: Smoothing | None = None
 
     def log_odds(self, vectors: np.ndarray, languages: np.ndarray) -> np.ndarray:
         """Log-odds of the confidences, `(n, num_categories) float64`, of `vectors (n, dim)` and their languages."""
-        return self.calibration.log_odds(head.logits(self.head, vectors), languages, shares_around(self.prototypes, vectors))
+        return log_odds(head.logits(self.head, vectors), vectors, languages, self.calibration, self.prototypes, self.smoothing)
 
 
 def fit(sides: Sides, unlabelled: Mapping[str, np.ndarray], settings: Settings) -> Fitted:
@@ -54,6 +57,9 @@ def fit(sides: Sides, unlabelled: Mapping[str, np.ndarray], settings: Settings) 
     fitted = Fitted(model, calibration, Thresholds(()), curves, prototypes, damping)
     if damping:
         fitted = dataclasses.replace(fitted, calibration=_shifted(fitted, held.labels.mean(axis=0), unlabelled))
+    smooth = best_smoothing(trials, say, damping, settings) if unlabelled else Say()
+    if smooth.weight:
+        fitted = dataclasses.replace(fitted, smoothing=_smoothing(fitted, unlabelled, smooth, settings))
     confidences = expit(fitted.log_odds(held.vectors, held.languages)).astype(np.float32)
     return dataclasses.replace(fitted, thresholds=fit_thresholds(confidences, held.labels, held.languages, settings.thresholds))
 
@@ -62,3 +68,10 @@ def _shifted(fitted: Fitted, priors: np.ndarray, unlabelled: Mapping[str, np.nda
     """Its calibration with the prior shifts of the languages in `unlabelled`; `priors (num_categories,)` are where it was calibrated."""
     shifts = {code: fitted.damping * prior_shift(fitted.log_odds(rows, np.full(len(rows), code, object)), priors) for code, rows in unlabelled.items()}
     return dataclasses.replace(fitted.calibration, prior_shifts={code: tuple(map(float, shift)) for code, shift in shifts.items()})
+
+
+def _smoothing(fitted: Fitted, unlabelled: Mapping[str, np.ndarray], say: Say, settings: Settings) -> Smoothing:
+    """The say of the videos in `unlabelled`, as `fitted` sees them."""
+    most, seed = settings.calibration.unlabelled_prototypes, settings.training.seed
+    odds = {code: fitted.log_odds(rows, np.full(len(rows), code, object)) for code, rows in unlabelled.items()}
+    return Smoothing({code: around_language(rows, odds[code], most, say.width, seed) for code, rows in unlabelled.items()}, say.weight)

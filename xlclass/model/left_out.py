@@ -21,6 +21,9 @@ from xlclass.model.calibration import Calibration, fit_calibration, fit_pooled, 
 from xlclass.model.examples import Examples
 from xlclass.model.prior_shift import DAMPINGS, prior_shift
 from xlclass.model.prototypes import WIDTHS, Prototypes, fit_prototypes, shares_around
+from xlclass.model.smoothing import WEIGHTS as SMOOTHING_WEIGHTS
+from xlclass.model.smoothing import WIDTHS as SMOOTHING_WIDTHS
+from xlclass.model.smoothing import Smoothing, around_language
 
 log = logging.getLogger(__name__)
 _Choice = TypeVar("_Choice")
@@ -28,7 +31,7 @@ WEIGHTS = (0.2, 0.4, 0.6, 0.8)  # of the neighbours in the log-odds, that traini
 
 
 class Say(NamedTuple):
-    """How far neighbours are heard: the width of their kernel and their weight in the log-odds; weight 0 is not at all."""
+    """How far neighbours, labelled or not, are heard: the width of their kernel and their weight in the log-odds; weight 0 is not at all."""
 
     width: float = 0.0
     weight: float = 0.0
@@ -80,6 +83,16 @@ class LeftOut:
     def _near(self) -> Prototypes:
         """Those of the others' training videos, of any width."""
         return _prototypes(self.others.train, self.settings, WIDTHS[0])
+
+    def prior_shift(self, odds: np.ndarray) -> np.ndarray:
+        """The estimated shift of the language's priors from the others', `(num_categories,)`; its log-odds are `odds`."""
+        return prior_shift(odds, self.others.held.labels.mean(axis=0))
+
+    def around(self, odds: np.ndarray) -> Prototypes:
+        """Those of as many of the language's videos as training takes of one without labels, of any width; its log-odds are `odds`."""
+        rules, seed = self.settings.calibration, self.settings.training.seed
+        some = np.random.default_rng(seed).permutation(len(self.own))[: rules.max_unlabelled]
+        return around_language(self.own.vectors[some], odds[some], rules.unlabelled_prototypes, SMOOTHING_WIDTHS[0], seed)
 
     def gains(self, before: np.ndarray, choices: Sequence[np.ndarray]) -> np.ndarray:
         """What each of `choices` takes off the log-loss of each held video, `(num_held, len(choices))`; log-odds of all own videos."""
@@ -133,11 +146,32 @@ def best_damping(trials: Sequence[LeftOut], say: Say, settings: Settings) -> flo
 
     def gains(trial: LeftOut) -> np.ndarray:
         odds = trial.log_odds(say)
-        shift = prior_shift(odds, trial.others.held.labels.mean(axis=0))
+        shift = trial.prior_shift(odds)
         return trial.gains(odds, [odds + share * shift for share in DAMPINGS])
 
-    enough = [trial for trial in trials if len(trial.own) >= settings.calibration.min_unlabelled]
-    return _best("prior shift", DAMPINGS, enough, gains) or 0.0
+    if settings.calibration.prior_shift == "never":
+        return 0.0
+    return _best("prior shift", DAMPINGS, _of_enough(trials, settings), gains) or 0.0
+
+
+def best_smoothing(trials: Sequence[LeftOut], say: Say, damping: float, settings: Settings) -> Say:
+    """The say of a language's own unlabelled videos that helps languages left out most, after all else; none where none helps beyond chance."""
+    if not settings.calibration.unlabelled_prototypes or settings.calibration.method == "none":
+        return NO_SAY
+    choices = [Say(width, weight) for width in SMOOTHING_WIDTHS for weight in SMOOTHING_WEIGHTS]
+
+    def gains(trial: LeftOut) -> np.ndarray:
+        odds = trial.log_odds(say)
+        odds = odds + damping * trial.prior_shift(odds) if damping else odds
+        found, codes = trial.around(odds), trial.own.languages
+        smoothings = [Smoothing({codes[0]: dataclasses.replace(found, width=choice.width)}, choice.weight) for choice in choices]
+        return trial.gains(odds, [each.smoothed(odds, trial.own.vectors, codes) for each in smoothings])
+
+    return _best("unlabelled neighbours", choices, _of_enough(trials, settings), gains) or NO_SAY
+
+
+def _of_enough(trials: Sequence[LeftOut], settings: Settings) -> list[LeftOut]:
+    return [trial for trial in trials if len(trial.own) >= settings.calibration.min_unlabelled]
 
 
 def _best(what: str, choices: Sequence[_Choice], trials: Sequence[LeftOut], gains_of: Callable[[LeftOut], np.ndarray]) -> _Choice | None:
