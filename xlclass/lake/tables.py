@@ -46,17 +46,10 @@ class Lake:
 
         Each is looked at once for all writes by this object.
         """
-        for table in [table for table in tables if table not in self._ensured]:
-            self._ensured.add(table)
-            if self.exists(table):
-                _retried(partial(self._evolve, table))
-                continue
-            builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.grain)
-            for column in table.columns:
-                builder = builder.addColumn(column.name, column.type, nullable=not column.required, comment=column.comment)
-            for name, value in {**_PROPERTIES, **{f"delta.constraints.{name}": check for name, check in table.checks}}.items():
-                builder = builder.property(name, value)
-            (builder.clusterBy(*table.cluster_by) if table.cluster_by else builder).execute()
+        for table in tables:
+            if table not in self._ensured:
+                self._ensure(table)
+                self._ensured.add(table)
 
     def read(self, table: Table) -> DataFrame:
         """Its rows, with all columns of the contract: those that a table of an older one lacks are null.
@@ -108,8 +101,11 @@ class Lake:
 
     def may_hold(self, table: Table, column: str, value: str) -> bool:
         """Whether a row's `column` may be `value`: by the statistics that the table's log has of each file, so that no row is read."""
-        files = pa.table(deltalake.DeltaTable(self.path(table)).get_add_actions(flatten=True)).to_pylist()
-        ranges = [(file.get(f"min.{column}"), file.get(f"max.{column}")) for file in files]
+        files = pa.table(deltalake.DeltaTable(self.path(table)).get_add_actions(flatten=True))
+        known = [name for name in (f"min.{column}", f"max.{column}") if name in files.column_names]
+        if len(known) < 2:
+            return files.num_rows > 0
+        ranges = zip(*(files[name].to_pylist() for name in known), strict=True)
         return any(low is None or high is None or low <= value <= high for low, high in ranges)
 
     def has_taken(self, table: Table, commit_id: str) -> bool:
@@ -142,6 +138,17 @@ class Lake:
         with _set(self.spark, conf):  # the check would refuse what the settings ask for
             DeltaTable.forPath(self.spark, self.path(table)).vacuum(hours)
         return before - self._num_files(table)
+
+    def _ensure(self, table: Table) -> None:
+        if self.exists(table):
+            _retried(partial(self._evolve, table))
+            return
+        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.grain)
+        for column in table.columns:
+            builder = builder.addColumn(column.name, column.type, nullable=not column.required, comment=column.comment)
+        for name, value in {**_PROPERTIES, **{f"delta.constraints.{name}": check for name, check in table.checks}}.items():
+            builder = builder.property(name, value)
+        (builder.clusterBy(*table.cluster_by) if table.cluster_by else builder).execute()
 
     def _num_files(self, table: Table) -> int:
         return sum(1 for _ in Path(self.path(table)).rglob("*.parquet"))  # those of older versions included
