@@ -1,5 +1,6 @@
 """A chunk committed on a lake that is not what the last run left: rows that are missing, and rows that are none of its business."""
 
+import pytest
 from conftest import write_catalogue
 from pyspark.sql import functions as F
 from test_training import ROWS
@@ -10,6 +11,7 @@ from xlclass.lake.sources import read_catalogue
 from xlclass.schemas import PREDICTION_LOG, PREDICTIONS
 
 
+@pytest.mark.slow
 def test_an_edited_video_without_a_prediction_is_scored_and_logged_once(classified_in, new_run, tmp_path):
     """Its embedding is changed, its prediction new: of two edited videos one has none, as where another run passed its language over."""
     rows = [row for row in ROWS if row["language"] in ("en", "fr") and row["labels"] != ["gaming"]]
