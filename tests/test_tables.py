@@ -3,6 +3,7 @@
 import deltalake
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import functions as F
 
 from xlclass.errors import LakeError
 from xlclass.lake.tables import Lake, conform
@@ -146,6 +147,19 @@ def test_may_hold_goes_by_what_the_files_hold(lake):
     assert not lake.may_hold(PETS, "name", "rex")
     lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, 0.5, True)]).coalesce(1))
     assert [lake.may_hold(PETS, "name", name) for name in ("ada", "rex", "sam", "tom", "zoe")] == [False, True, True, True, False]
+
+
+def test_num_rows_counts_by_the_log_and_without_its_statistics_too(lake):
+    lake.ensure(PETS)
+    assert lake.num_rows(PETS) == 0
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, 0.5, True)]))
+    lake.delete_where(PETS, F.col("name") == "tom")
+    assert lake.num_rows(PETS) == 1
+    lake.spark.conf.set("spark.databricks.delta.stats.collect", "false")
+    lake.append(PETS, _rows(lake, [("ada", 1, 0.5, True)]))
+    lake.spark.conf.unset("spark.databricks.delta.stats.collect")
+    assert lake.num_rows(PETS) == 2
+    assert lake.may_hold(PETS, "name", "zoe")
 
 
 def test_delete_takes_its_keys_and_no_other(lake):

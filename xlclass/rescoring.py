@@ -46,7 +46,7 @@ class Scorer:
         embeddings, stale = self.run.lake.read(EMBEDDINGS), self._stale().persist()
         try:
             step.num_expected = num_stale = stale.count()
-            if not self.languages and num_stale and (num_stale > FEW or 2 * num_stale > embeddings.count()):
+            if not self.languages and num_stale and (num_stale > FEW or 2 * num_stale > self.run.lake.num_rows(EMBEDDINGS)):
                 return self._score_all()
             if num_stale:
                 self._score_some(embeddings.join(hinted(stale, num_stale), "video_id", how="inner"))
@@ -77,11 +77,10 @@ class Scorer:
 
     def _score_all(self) -> int:
         """How many embeddings there are: `predictions` is written anew in one commit, which the log then takes its rows from; nothing is staged."""
-        embeddings = self.run.lake.read(EMBEDDINGS)
-        num_rows = embeddings.count()
+        num_rows = self.run.lake.num_rows(EMBEDDINGS)
         if num_rows:
             noted = Rescoring(uuid.uuid4().hex[:16], self.version.name)
-            self._carry_out(noted, self._scored(embeddings))
+            self._carry_out(noted, self._scored(self.run.lake.read(EMBEDDINGS)))
         return num_rows
 
     def _carry_out(self, noted: Rescoring, all_rows: DataFrame | None = None) -> None:

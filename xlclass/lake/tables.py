@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import deltalake
 import pyarrow as pa
@@ -101,12 +102,18 @@ class Lake:
 
     def may_hold(self, table: Table, column: str, value: str) -> bool:
         """Whether a row's `column` may be `value`: by the statistics that the table's log has of each file, so that no row is read."""
-        files = pa.table(deltalake.DeltaTable(self.path(table)).get_add_actions(flatten=True))
+        files = self._files(table)
         known = [name for name in (f"min.{column}", f"max.{column}") if name in files.column_names]
         if len(known) < 2:
             return files.num_rows > 0
         ranges = zip(*(files[name].to_pylist() for name in known), strict=True)
         return any(low is None or high is None or low <= value <= high for low, high in ranges)
+
+    def num_rows(self, table: Table) -> int:
+        """How many rows it has: by the log's statistics, where it has them of every file."""
+        files = self._files(table)
+        counts: list[Any] = files["num_records"].to_pylist() if "num_records" in files.column_names else [None] * files.num_rows
+        return self.read(table).count() if None in counts else sum(counts)
 
     def has_taken(self, table: Table, commit_id: str) -> bool:
         """Whether a commit of that id is in."""
@@ -149,6 +156,10 @@ class Lake:
         for name, value in {**_PROPERTIES, **{f"delta.constraints.{name}": check for name, check in table.checks}}.items():
             builder = builder.property(name, value)
         (builder.clusterBy(*table.cluster_by) if table.cluster_by else builder).execute()
+
+    def _files(self, table: Table) -> pa.Table:
+        """The files of its newest version, with the statistics that its log has of each."""
+        return pa.table(deltalake.DeltaTable(self.path(table)).get_add_actions(flatten=True))
 
     def _num_files(self, table: Table) -> int:
         return sum(1 for _ in Path(self.path(table)).rglob("*.parquet"))  # those of older versions included
