@@ -31,9 +31,9 @@ def sample(num, language, priors, seed, spread=1.0):
     return Examples(vectors.astype(np.float32), np.eye(len(priors), dtype=np.float32)[chosen], np.full(num, language, object))
 
 
-def sides(en, fr):
+def sides(en, fr, spread=1.0):
     """A sample whose languages differ in how often their categories occur only."""
-    parts = [(sample(900, "en", en, seed), sample(600, "fr", fr, seed + 1)) for seed in (1, 3, 5)]
+    parts = [(sample(900, "en", en, seed, spread), sample(600, "fr", fr, seed + 1, spread)) for seed in (1, 3, 5)]
     return Sides(*(Examples.of(*both) for both in parts))
 
 
@@ -87,8 +87,7 @@ def test_unlabelled_neighbours_are_heard_where_languages_left_out_are_better_off
 
 
 def test_unlabelled_neighbours_are_not_heard_where_none_is_better_off_or_none_are_wanted():
-    parts = [(sample(900, "en", [0.4, 0.3, 0.3], seed, 0.5), sample(600, "fr", [0.4, 0.3, 0.3], seed + 1, 0.5)) for seed in (1, 3, 5)]
-    trials = leave_out(Sides(*(Examples.of(*both) for both in parts)), SETTINGS)
+    trials = leave_out(sides([0.4, 0.3, 0.3], [0.4, 0.3, 0.3], 0.5), SETTINGS)
     assert best_smoothing(trials, best_neighbours(trials, SETTINGS), 0.0, SETTINGS) == Say()
     assert best_smoothing(trials, Say(), 0.0, SETTINGS).weight > 0  # labelled neighbours had said the same
     unwanted = dataclasses.replace(SETTINGS, calibration=CalibrationSettings(min_unlabelled=50, unlabelled_prototypes=0))

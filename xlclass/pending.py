@@ -100,8 +100,9 @@ def pending_rows(given: Input, lake: Lake, ids: DataFrame, comparison: Compariso
     """What `prepare_videos` needs of the source's rows of these ids."""
     is_unique = not comparison.rules["duplicate_video_id"]
     profiles = lake.read(CHANNELS).select("channel_id", F.col("tags").alias("channel_tags"), F.col("language").alias("channel_language"))
-    few = F.broadcast(ids) if comparison.num_pending <= FEW else None
-    rows = given.ruled(given.rows(few).join(ids if few is None else few, "video_id", how="inner"), is_unique).where(F.col("rule").isNull())
+    wanted = hinted(ids, comparison.num_pending)
+    found = given.rows(wanted if comparison.num_pending <= FEW else None)  # many would shuffle the texts twice
+    rows = given.ruled(found.join(wanted, "video_id", how="inner"), is_unique).where(F.col("rule").isNull())
     return rows.join(profiles, "channel_id", how="left").select("video_id", *_TEXTS, *_LISTS, "channel_tags", "channel_language", "input_digest", "is_new")
 
 

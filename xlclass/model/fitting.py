@@ -66,12 +66,16 @@ def fit(sides: Sides, unlabelled: Mapping[str, np.ndarray], settings: Settings) 
 
 def _shifted(fitted: Fitted, priors: np.ndarray, unlabelled: Mapping[str, np.ndarray]) -> Calibration:
     """Its calibration with the prior shifts of the languages in `unlabelled`; `priors (num_categories,)` are where it was calibrated."""
-    shifts = {code: fitted.damping * prior_shift(fitted.log_odds(rows, np.full(len(rows), code, object)), priors) for code, rows in unlabelled.items()}
+    shifts = {code: fitted.damping * prior_shift(odds, priors) for code, odds in _odds_by_language(fitted, unlabelled).items()}
     return dataclasses.replace(fitted.calibration, prior_shifts={code: tuple(map(float, shift)) for code, shift in shifts.items()})
 
 
 def _smoothing(fitted: Fitted, unlabelled: Mapping[str, np.ndarray], say: Say, settings: Settings) -> Smoothing:
     """The say of the videos in `unlabelled`, as `fitted` sees them."""
     most, seed = settings.calibration.unlabelled_prototypes, settings.training.seed
-    odds = {code: fitted.log_odds(rows, np.full(len(rows), code, object)) for code, rows in unlabelled.items()}
+    odds = _odds_by_language(fitted, unlabelled)
     return Smoothing({code: around_language(rows, odds[code], most, say.width, seed) for code, rows in unlabelled.items()}, say.weight)
+
+
+def _odds_by_language(fitted: Fitted, unlabelled: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {code: fitted.log_odds(rows, np.full(len(rows), code, object)) for code, rows in unlabelled.items()}
