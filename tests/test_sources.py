@@ -1,8 +1,11 @@
 """The catalogue in every format, as rows of one shape."""
 
 import dataclasses
+import itertools
 from datetime import datetime
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import VIDEOS, write_catalogue
 
@@ -41,6 +44,17 @@ def test_read_catalogue_gives_same_rows_from_every_format(spark, settings_in, tm
             assert _shape(read_catalogue(spark, _settings(settings_in, tmp_path, path, **changes))) == _shape(expected)
     finally:
         spark.sql("DROP TABLE catalogue_of_test")
+
+
+def test_read_catalogue_trims_the_parts_of_lists_and_passes_over_those_that_say_nothing(spark, settings_in, tmp_path):
+    """Every list of at most three of these; what stands between the parts when they are looked at together is among them."""
+    pieces = [None, "", " ", "a", " b", "c ", "d e", "\x1f", "\x1f f", "é"]
+    lists = [list(parts) for num in range(4) for parts in itertools.product(pieces, repeat=num)]
+    file = tmp_path / "lists.parquet"
+    pq.write_table(pa.table({"video_id": [str(i) for i in range(len(lists))], "title": ["t"] * len(lists), "tags": lists}), file)
+    rows = read_catalogue(spark, _settings(settings_in, tmp_path, file, columns=Columns(tags="tags"))).rows.select("video_id", "tags").collect()
+    expected = [[part.strip(" ") for part in parts if part and part.strip(" ")] for parts in lists]
+    assert {int(row["video_id"]): row["tags"] for row in rows} == dict(enumerate(expected))
 
 
 def test_read_catalogue_reads_csv_with_quotes_newlines_and_delimited_tags(spark, settings_in, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import reduce
 from importlib import resources
 
 from delta.tables import DeltaTable
@@ -23,6 +24,7 @@ _FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson":
 _KINDS = {"updated_at": "timestamp", "visual_vector": "array<float>"}
 _CORRUPT = "_corrupt_record"  # where Spark keeps a row that it cannot parse
 _WANTED = "_wanted"  # the ids that a part of the source is read for
+_BETWEEN = "\x1f"  # stands between the parts of a list that are joined; one that holds it is only looked at closer
 _LINE = "_line"  # a row of JSON lines as it stands in the file
 _CSV = {"header": "true", "multiLine": "true", "quote": '"', "escape": '"', "columnNameOfCorruptRecord": _CORRUPT}
 _LONE_SURROGATE = r"(?i)\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f]"  # half a character, as JSON may write it
@@ -236,6 +238,12 @@ def _typed(name: str, found: tuple[Column, T.DataType] | None, delimiter: str) -
     parts = column.cast("array<string>") if is_list else F.split(column.cast("string"), "\\Q" + delimiter + "\\E")
     if name == "visual_vector":
         return F.transform(parts, lambda part: part.try_cast("float"))
-    is_valid = F.is_valid_utf8(F.array_join(parts, " "))  # once for all: Spark interprets what it does to each, the mending by reflection
-    mended = F.when(is_valid, parts).otherwise(F.transform(parts, F.make_valid_utf8))
-    return F.filter(F.transform(mended, lambda part: F.trim(part)), lambda part: part != "")  # null and empty ones say nothing
+    kept = F.filter(F.transform(parts, lambda part: F.trim(F.make_valid_utf8(part))), lambda part: part != "")  # null and empty ones say nothing
+    return F.when(_is_clean(parts), parts).otherwise(kept)
+
+
+def _is_clean(parts: Column) -> Column:
+    """Whether each part is UTF-8, not null, not empty, without a space at its ends: seen in one text of all, for Spark interprets what it does to each."""
+    joined = F.concat(F.lit(_BETWEEN), F.array_join(parts, _BETWEEN, " "), F.lit(_BETWEEN))
+    untidy = [F.contains(joined, F.lit(pair)) for pair in (_BETWEEN * 2, _BETWEEN + " ", " " + _BETWEEN)]
+    return (F.size(parts) == 0) | (F.is_valid_utf8(joined) & ~reduce(Column.__or__, untidy))
