@@ -142,6 +142,23 @@ def test_commit_leaves_the_other_rows_where_they_lie(lake):
     assert (found["age"][499:502], len(found["age"])) == ([499, 9_999, 501], 1_000)
 
 
+def test_commit_refuses_two_rows_of_one_key(lake):
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, 0.5, True)]))
+    with pytest.raises(Exception, match="(?i)multiple source rows"):
+        lake.commit(PETS, _rows(lake, [("rex", 9, 0.5, False), ("rex", 8, 0.5, False)]), "plan/0")
+    assert sorted((row["name"], row["age"]) for row in lake.read(PETS).collect()) == [("rex", 3), ("tom", 4)]
+
+
+def test_commit_leaves_the_files_that_have_nothing_to_change(lake):
+    for i in range(3):
+        lake.append(PETS, _rows(lake, [(f"pet {i}", i, 0.5, True)]).coalesce(1))
+    before = set(deltalake.DeltaTable(lake.path(PETS)).file_uris())
+    lake.commit(PETS, _rows(lake, [("pet 1", 9, 0.5, False)]), "plan/0")
+    after = set(deltalake.DeltaTable(lake.path(PETS)).file_uris())
+    assert (len(before & after), len(after)) == (len(before) - 1, len(before))
+    assert lake.read(PETS).where("name = 'pet 1'").first()["age"] == 9
+
+
 def test_may_hold_goes_by_what_the_files_hold(lake):
     lake.ensure(PETS)
     assert not lake.may_hold(PETS, "name", "rex")

@@ -82,9 +82,8 @@ class Run:
 
         By deltalake and not by Spark, which would wait for a worker where the run ends because there is none.
         """
+        self.lake.ensure(RUNS)
         path = self.lake.path(RUNS)
-        if not DeltaTable.is_deltatable(path) or set(RUNS.names) - {field.name for field in DeltaTable(path).schema().fields}:
-            self.lake.ensure(RUNS)
         table = DeltaTable(path)
         write_deltalake(table, pa.Table.from_pylist([self._row(outcome, message)], schema=dataset_of(table, path).schema), mode="append")
 
