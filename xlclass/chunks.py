@@ -34,7 +34,10 @@ _FAILURES = dict(zip(ENCODING, (FAILED, NOT_FINITE), strict=True))
 
 @dataclass
 class Chunks:
-    """What all chunks are done with; `languages` are the only ones that are encoded and classified, empty for all."""
+    """What all chunks are done with; `languages` are the only ones that are encoded and classified, empty for all.
+
+    `are_scored`: before them the version had scored every embedding as it was, so that it has when they are done.
+    """
 
     run: Run
     plans: Plans
@@ -42,6 +45,7 @@ class Chunks:
     encoder: EncoderSpec
     version: ModelVersion | None
     languages: tuple[str, ...]
+    are_scored: bool
     changed: set[str] = field(default_factory=set)
 
     def do(self, plan: Plan, chunk: int) -> None:
@@ -153,7 +157,7 @@ class Chunks:
         if embeddings is not None:
             self._commit(EMBEDDINGS, embeddings.drop("is_encoded"), commit_id)
             if self.version:
-                known = self._as_predicted(embeddings)
+                known = embeddings if self.are_scored else self._as_predicted(embeddings)
                 scored = classify_embeddings(known, self.version, self.run.run_id, threads_of(self.run.lake.spark))
                 predictions = self.plans.stage(scored, plan.plan_id, chunk, "predictions")
                 self._commit(PREDICTIONS, predictions, commit_id)

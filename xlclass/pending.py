@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from xlclass.catalog.language import DECISION_VERSION
 from xlclass.catalog.rules import REJECTING, WARNING, rule_counts, with_rules
@@ -21,8 +23,9 @@ from xlclass.catalog.text import Preparation
 from xlclass.config import settings_digest
 from xlclass.lake.sources import Catalogue
 from xlclass.lake.tables import Lake
-from xlclass.pipeline import encode_key
-from xlclass.schemas import CHANNELS, EMBEDDINGS, VIDEOS
+from xlclass.model.bundle import ModelVersion
+from xlclass.pipeline import classification_digest, encode_key
+from xlclass.schemas import CHANNELS, EMBEDDINGS, PREDICTIONS, VIDEOS
 
 CARRIED = ("language", "text_source", "text_quality", "visual_vector")  # what a row of embeddings has of its video beside the key
 _TEXTS = ("title", "description", "channel_id", "language", "updated_at")
@@ -137,19 +140,35 @@ def unlike_embeddings(videos: DataFrame, embeddings: DataFrame, encoder_id: str)
     return flagged.where(~(same_key & same_rest)).drop("known")
 
 
-def are_embedded(lake: Lake, encoder_id: str) -> bool:
-    """Whether every video's row of `embeddings` is there and right: by one pass over each table, where `unlike_embeddings` joins them."""
-    videos = lake.read(VIDEOS).select("video_id", encode_key(encoder_id).alias("encode_key"), *CARRIED)
-    return have_same_rows(videos, lake.read(EMBEDDINGS).select("video_id", "encode_key", *CARRIED))
+def in_step(lake: Lake, encoder_id: str, version: ModelVersion | None) -> tuple[bool, bool]:
+    """Whether every video's row of `embeddings` is there and right, and whether `version` has scored every embedding as it is.
+
+    By one pass over each table, where `unlike_embeddings` joins them.
+    """
+    keyed, scored, nothing = ("video_id", "encode_key", *CARRIED), ("video_id", "input_digest"), F.lit(0).cast("bigint")
+    videos = lake.read(VIDEOS).withColumn("encode_key", encode_key(encoder_id))
+    embeddings = lake.read(EMBEDDINGS).withColumn("input_digest", classification_digest(version) if version else nothing)
+    predictions = lake.read(PREDICTIONS)
+    digests = [
+        videos.select(_digest(videos, keyed).alias("embedded"), nothing.alias("scored")),
+        embeddings.select(_digest(embeddings, keyed).alias("embedded"), _digest(embeddings, scored).alias("scored")),
+        predictions.select(nothing.alias("embedded"), _digest(predictions, scored).alias("scored")),
+    ]
+    unlike = reduce(DataFrame.unionByName, digests).agg(F.bit_xor("embedded"), F.bit_xor("scored")).first()
+    return not unlike[0], not unlike[1]
 
 
 def have_same_rows(rows: DataFrame, others: DataFrame) -> bool:
     """Whether two tables have the same rows, each once: the exclusive or of all their 64-bit digests is 0. By chance, once in 2^64."""
-    fields = [name for name, kind in rows.dtypes if not kind.startswith("struct")]
-    nested = [f"{name}.{field}" for name in rows.columns if name not in fields for field in rows.schema[name].dataType.names]
-    parts = [part for name in (*fields, *nested) for part in (F.col(name), F.isnull(name))]  # xxhash64 passes over nulls
-    digests = rows.select(F.xxhash64(*parts).alias("digest")).unionByName(others.select(F.xxhash64(*parts).alias("digest")))
-    return not digests.agg(F.bit_xor("digest")).first()[0]
+    first, second = (table.select(_digest(table, rows.columns).alias("digest")) for table in (rows, others))
+    return not first.unionByName(second).agg(F.bit_xor("digest")).first()[0]
+
+
+def _digest(rows: DataFrame, names: Sequence[str]) -> Column:
+    """64 bits of what these columns of a row hold, one level of structs taken apart: xxhash64 itself passes over nulls."""
+    kinds = {name: rows.schema[name].dataType for name in names}
+    fields = [path for name, kind in kinds.items() for path in ([f"{name}.{part}" for part in kind.names] if isinstance(kind, StructType) else [name])]
+    return F.xxhash64(*(part for path in fields for part in (F.col(path), F.isnull(path))))
 
 
 def stale_videos(lake: Lake, ids: DataFrame, num_ids: int) -> DataFrame:
