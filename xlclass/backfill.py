@@ -1,8 +1,8 @@
 """The catalogue into the lake, only what is new or changed, exactly once: plan, chunks, commits, resume.
 
 A run compares source and lake (`pending.py`), writes down what is to do as a plan (`planning.py`), and does it chunk by
-chunk (`chunks.py`); a chunk is the videos whose id's hash falls to it. What a chunk makes is staged first and then committed in the order
-rejected_videos, videos, embeddings, predictions, prediction_log: a reader may see a video before its prediction, never the
+chunk (`chunks.py`); a chunk is the videos whose id's hash falls to it. What a chunk makes is staged first and then committed
+in the order rejected_videos, videos, embeddings, predictions, prediction_log: a reader may see a video before its prediction, never the
 other way round. A killed run is gone on with by the next one. One run at a time holds the lake (`lake/lease.py`).
 """
 
@@ -26,8 +26,6 @@ from xlclass.schemas import CHANNELS, EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, R
 
 log = logging.getLogger(__name__)
 _CHANGED = (REJECTED_VIDEOS, VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG)
-
-
 _AS_USUAL = Request()
 
 

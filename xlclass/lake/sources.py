@@ -238,12 +238,17 @@ def _typed(name: str, found: tuple[Column, T.DataType] | None, delimiter: str) -
     parts = column.cast("array<string>") if is_list else F.split(column.cast("string"), "\\Q" + delimiter + "\\E")
     if name == "visual_vector":
         return F.transform(parts, lambda part: part.try_cast("float"))
-    kept = F.filter(F.transform(parts, lambda part: F.trim(F.make_valid_utf8(part))), lambda part: part != "")  # null and empty ones say nothing
-    return F.when(_is_clean(parts), parts).otherwise(kept)
+    return _tidied(parts)
 
 
-def _is_clean(parts: Column) -> Column:
-    """Whether each part is UTF-8, not null, not empty, without a space at its ends: seen in one text of all, for Spark interprets what it does to each."""
-    joined = F.concat(F.lit(_BETWEEN), F.array_join(parts, _BETWEEN, " "), F.lit(_BETWEEN))
-    untidy = [F.contains(joined, F.lit(pair)) for pair in (_BETWEEN * 2, _BETWEEN + " ", " " + _BETWEEN)]
-    return (F.size(parts) == 0) | (F.is_valid_utf8(joined) & ~reduce(Column.__or__, untidy))
+def _tidied(parts: Column) -> Column:
+    """The parts that say something, as UTF-8 and trimmed.
+
+    Spark interprets what it does to each part, the mending by reflection: so all are looked at as one text first.
+    """
+    joined = F.concat(F.lit(_BETWEEN), F.array_join(parts, _BETWEEN, " "), F.lit(_BETWEEN))  # null and empty parts show as well
+    is_valid = F.is_valid_utf8(joined)
+    is_tidy = ~reduce(Column.__or__, (F.contains(joined, F.lit(pair)) for pair in (_BETWEEN * 2, _BETWEEN + " ", " " + _BETWEEN)))
+    mended = F.when(is_valid, parts).otherwise(F.transform(parts, F.make_valid_utf8))
+    trimmed = F.filter(F.transform(mended, lambda part: F.trim(part)), lambda part: part != "")
+    return F.when((F.size(parts) == 0) | (is_valid & is_tidy), parts).otherwise(trimmed)

@@ -160,7 +160,7 @@ class Lake:
         (builder.clusterBy(*table.cluster_by) if table.cluster_by else builder).execute()
 
     def _is_current(self, table: Table) -> bool:
-        """Whether it is there with all columns: by its log, without Spark, which takes ten times as long and waits where it has no worker."""
+        """Whether it is there with all columns: by its log, without Spark, which would wait where it has no worker."""
         path = self.path(table)
         return deltalake.DeltaTable.is_deltatable(path) and not set(table.names) - {field.name for field in deltalake.DeltaTable(path).schema().fields}
 
