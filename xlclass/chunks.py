@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame
@@ -17,7 +15,7 @@ from xlclass.encoders.batches import FAILED, NOT_FINITE
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import EncoderError
 from xlclass.lake.lease import Lease
-from xlclass.lake.plans import Plan, Plans
+from xlclass.lake.plans import Plan, Plans, Staged
 from xlclass.lake.runs import Run, utc_now
 from xlclass.model.bundle import ModelVersion
 from xlclass.pending import CARRIED, of_languages, unlike_embeddings
@@ -28,6 +26,7 @@ log = logging.getLogger(__name__)
 _TASK_VIDEOS = 2_000  # videos a task encodes: seconds, so that progress shows and a lost worker costs little
 _MOST_FAILED = 0.5  # share of a chunk's texts that may fail before it is the encoder that is broken
 _ENCODED = "rows_encoded"
+_NEW, _CHANGED = "rows_new", "rows_changed"
 _FAILED_ROWS = "rows_failed"  # of the source, beside the rules in a chunk's tally
 _FAILURES = dict(zip(ENCODING, (FAILED, NOT_FINITE), strict=True))
 
@@ -62,13 +61,13 @@ class Chunks:
         with self.run.step("prepare") as step:
             step.num_expected = -(-plan.num_pending // plan.num_chunks)
             videos = self._prepare(plan, chunk)
-            step.num_rows += videos.count() if videos else 0
+            step.num_rows += sum(_counts(videos)) if videos else 0
         with self.run.step("encode") as step:
             step.num_expected = -(-(plan.num_pending + plan.num_stale) // plan.num_chunks)
-            embeddings, counted = self._encode(plan, chunk, videos)
-            step.num_rows += counted[_ENCODED]
+            embeddings = self._encode(plan, chunk, videos)
+            step.num_rows += embeddings.sums[_ENCODED] if embeddings else 0
         with self.run.step("commit"):
-            return self._commit_chunk(plan, chunk, videos, embeddings, {rule: counted[rule] for rule in ENCODING if counted[rule]})
+            return self._commit_chunk(plan, chunk, videos, embeddings)
 
     def reject(self, plan: Plan) -> None:
         """Records the plan's rejected rows that are not recorded yet."""
@@ -94,22 +93,22 @@ class Chunks:
         with self.run.step("optimize") as step:
             step.num_rows = sum(self.run.lake.optimize(table) for table in (VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG) if table.name in self.changed)
 
-    def _prepare(self, plan: Plan, chunk: int) -> DataFrame | None:
+    def _prepare(self, plan: Plan, chunk: int) -> Staged | None:
         """The chunk's videos, staged."""
         rows = self.plans.rows(plan.plan_id, "pending", f"chunk={chunk}")
         if rows is None:
             return None
         settings = self.run.settings
         preparation, taxonomy = load_preparation(settings), load_taxonomy(settings.resolve(settings.taxonomy.file))
-        return self.plans.stage(prepare_videos(rows, preparation, taxonomy), plan.plan_id, chunk, "videos")
+        return self.plans.stage_summed(prepare_videos(rows, preparation, taxonomy), _video_sums(), plan.plan_id, chunk, "videos")
 
-    def _encode(self, plan: Plan, chunk: int, videos: DataFrame | None) -> tuple[DataFrame | None, Counter[str]]:
-        """The chunk's rows of `embeddings`, staged, with `is_new` and `is_encoded`, and their sums; a vector that is right already is copied."""
+    def _encode(self, plan: Plan, chunk: int, videos: Staged | None) -> Staged | None:
+        """The chunk's rows of `embeddings`, with `is_new` and `is_encoded`; a vector that is right already is copied."""
         pending = self._to_encode(plan, chunk, videos) if videos is not None else None
         stale = self.plans.rows(plan.plan_id, "stale", f"chunk={chunk}")
         both = [rows.select("video_id", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector") for rows in (pending, stale) if rows]
         if not both:
-            return None, Counter()
+            return None
         todo = of_languages(both[0] if len(both) == 1 else both[0].unionByName(both[1]), self.languages)
         num_fresh, num_kept = todo.agg(F.count_if(~F.col("has_vector")), F.count_if("has_vector")).first()
         encoded = self._encoded(todo.where("NOT has_vector"), num_fresh)
@@ -117,51 +116,50 @@ class Chunks:
             vectors, kept = self.run.lake.read(EMBEDDINGS).select("video_id", "vector"), todo.where("has_vector").drop("text")
             copied = vectors.join(kept, "video_id", how="inner").withColumn("encode_key", encode_key(self.encoder.encoder_id))
             encoded = encoded.unionByName(copied.select(*EMBEDDINGS.names, "is_new", F.lit(False).alias("is_encoded")))
-        staged = self.plans.stage(encoded, plan.plan_id, chunk, "embeddings")
-        counted = _counted(staged)
-        num_failed = sum(counted[rule] for rule in ENCODING)
+        staged = self.plans.stage_summed(encoded, _embedding_sums(), plan.plan_id, chunk, "embeddings")
+        num_failed = sum(staged.sums[rule] for rule in ENCODING)
         if num_failed > max(_MOST_FAILED * num_fresh, 10):
             self.plans.forget(plan.plan_id, chunk, "embeddings")  # so that a run with a mended encoder tries again
             raise EncoderError(
                 f"the encoder {self.encoder.path} failed on {num_failed:,} of {num_fresh:,} texts: it is the encoder that is broken, not the texts"
             )
-        return staged, counted
+        return staged
 
     def _encoded(self, fresh: DataFrame, num_fresh: int) -> DataFrame:
         num_tasks = encoding_tasks(num_fresh, self.run.lake.spark.sparkContext.defaultParallelism)
         rows = encode_videos(fresh, self.encoder, num_tasks, threads_of(self.run.lake.spark))
         return rows.withColumn("is_encoded", F.lit(True))
 
-    def _to_encode(self, plan: Plan, chunk: int, videos: DataFrame) -> DataFrame:
+    def _to_encode(self, plan: Plan, chunk: int, videos: Staged) -> DataFrame:
         """The chunk's videos with `is_new` and `has_vector` as `embeddings` has it, without those whose row there is right; the changed are staged."""
-        new = videos.where("is_new").withColumn("has_vector", F.lit(False))
-        changed = videos.where("NOT is_new")
-        if changed.isEmpty():
+        new = videos.rows.where("is_new").withColumn("has_vector", F.lit(False))
+        if not videos.sums[_CHANGED]:
             return new
+        changed = videos.rows.where("NOT is_new")
         known = self.run.lake.read(EMBEDDINGS).join(F.broadcast(changed.select("video_id")), "video_id", how="left_semi")
         unlike = unlike_embeddings(changed, known, self.encoder.encoder_id).select(new.columns)
         return new.unionByName(self.plans.stage(unlike, plan.plan_id, chunk, "changed"))
 
-    def _commit_chunk(self, plan: Plan, chunk: int, videos: DataFrame | None, embeddings: DataFrame | None, num_failed: Mapping[str, int]) -> dict[str, int]:
+    def _commit_chunk(self, plan: Plan, chunk: int, videos: Staged | None, embeddings: Staged | None) -> dict[str, int]:
         commit_id = f"{plan.plan_id}/{chunk}"
-        tally: dict[str, int] = {}
-        if embeddings is not None and num_failed:
-            failed = embeddings.select("video_id", _failure().alias("rule")).where(F.col("rule").isNotNull())
-            embeddings = embeddings.where(_failure().isNull())
-            tally |= {**num_failed, _FAILED_ROWS: self._reject_failed(plan, chunk, videos, failed)}
-            if videos is not None:
-                videos = videos.join(F.broadcast(failed.select("video_id")), "video_id", how="left_anti")
-        if videos is not None:
-            tally |= _languages(videos)
+        tally = {rule: embeddings.sums[rule] for rule in ENCODING if embeddings.sums[rule]} if embeddings else {}
+        if embeddings and tally:
+            failed = embeddings.rows.select("video_id", _failure().alias("rule")).where(F.col("rule").isNotNull())
+            tally[_FAILED_ROWS] = self._reject_failed(plan, chunk, videos.rows if videos else None, failed)
+            embeddings = Staged.of(embeddings.rows.where(_failure().isNull()), _sums())
+            if videos:
+                videos = Staged.of(videos.rows.join(F.broadcast(failed.select("video_id")), "video_id", how="left_anti"), _video_sums())
+        if videos:
+            tally |= {name: videos.sums[name] for name in COUNTED_LATER}
             self._commit(VIDEOS, videos, commit_id)
-        if embeddings is not None:
-            self._commit(EMBEDDINGS, embeddings.drop("is_encoded"), commit_id)
+        if embeddings:
+            self._commit(EMBEDDINGS, Staged(embeddings.rows.drop("is_encoded"), embeddings.sums), commit_id)
             if self.version:
-                known = embeddings if self.are_scored else self._as_predicted(embeddings)
+                known = embeddings.rows if self.are_scored else self._as_predicted(embeddings.rows)
                 scored = classify_embeddings(known, self.version, self.run.run_id, threads_of(self.run.lake.spark))
-                predictions = self.plans.stage(scored, plan.plan_id, chunk, "predictions")
+                predictions = self.plans.stage_summed(scored, _sums(), plan.plan_id, chunk, "predictions")
                 self._commit(PREDICTIONS, predictions, commit_id)
-                self.run.lake.append(PREDICTION_LOG, log_rows(predictions), commit_id)
+                self.run.lake.append(PREDICTION_LOG, log_rows(predictions.rows), commit_id)
         return tally
 
     def _as_predicted(self, embeddings: DataFrame) -> DataFrame:
@@ -199,9 +197,9 @@ class Chunks:
             self.lease.check()
             self.run.lake.append(REJECTED_VIDEOS, fresh, commit_id)
 
-    def _commit(self, table: Table, staged: DataFrame, commit_id: str) -> None:
+    def _commit(self, table: Table, staged: Staged, commit_id: str) -> None:
         self.lease.check()
-        self.run.lake.commit(table, staged, commit_id)
+        self.run.lake.commit(table, staged.rows, commit_id, _counts(staged))
         self.changed.add(table.name)
 
 
@@ -214,17 +212,25 @@ def encoding_tasks(num_texts: int, cores: int) -> int:
     return cores * max(1, -(-num_texts // (cores * _TASK_VIDEOS)))
 
 
-def _languages(videos: DataFrame) -> dict[str, int]:
-    """How often the detector overruled a declaration, and how many languages are unknown."""
+def _sums() -> dict[str, Column]:
+    """What is counted in all staged rows that have `is_new`."""
+    return {_NEW: F.count_if("is_new"), _CHANGED: F.count_if(~F.col("is_new"))}
+
+
+def _video_sums() -> dict[str, Column]:
+    """And in those of `videos`: how often the detector overruled a declaration, and how many languages are unknown."""
     overruled = (F.col("language_source") == "detected") & F.col("declared_language").isNotNull()
-    row = videos.agg(F.count_if(overruled), F.count_if(F.col("language_source") == "unknown")).first()
-    return dict(zip(COUNTED_LATER, row, strict=True))
+    return _sums() | dict(zip(COUNTED_LATER, (F.count_if(overruled), F.count_if(F.col("language_source") == "unknown")), strict=True))
 
 
-def _counted(staged: DataFrame) -> Counter[str]:
-    """How many rows of staged embeddings were encoded, and how many break each rule; vectors are read once."""
-    row = staged.agg(F.count_if("is_encoded").alias(_ENCODED), *(F.count_if(_failure() == rule).alias(rule) for rule in ENCODING)).first()
-    return Counter(row.asDict())
+def _embedding_sums() -> dict[str, Column]:
+    """And in those of `embeddings`: how many were encoded, and how many break each rule."""
+    return _sums() | {_ENCODED: F.count_if("is_encoded"), **{rule: F.count_if(_failure() == rule) for rule in ENCODING}}
+
+
+def _counts(staged: Staged) -> tuple[int, int]:
+    """How many rows are new, and how many changed."""
+    return staged.sums[_NEW], staged.sums[_CHANGED]
 
 
 def _failure() -> Column:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -62,20 +64,21 @@ class Planner:
             taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
             preparation, since = load_preparation(settings), self.request.since
             given = Input(self.catalogue, preparation, taxonomy, profile_version, settings.source.visual_dim, self.run.started_at, since)
-            comparison = compare(given, self.run.lake)
+            with ThreadPoolExecutor(1) as beside:  # the comparison: each is half Spark's own latency, on one core
+                looked = beside.submit(inheritable_thread_target(self.run.lake.spark)(in_step), self.run.lake, self.encoder.encoder_id, self.version)
+                comparison = compare(given, self.run.lake)
             step.num_rows = comparison.states.total()
             try:
-                return self._staged(given, comparison, intent)
+                return self._staged(given, comparison, intent, *looked.result())
             finally:
                 comparison.rows.unpersist()
 
-    def _staged(self, given: Input, comparison: Comparison, intent: dict[str, Any]) -> tuple[Plan, bool]:
+    def _staged(self, given: Input, comparison: Comparison, intent: dict[str, Any], are_embedded: bool, are_scored: bool) -> tuple[Plan, bool]:
         limit = self.request.limit
         num_pending = comparison.num_pending if limit is None else min(comparison.num_pending, limit)
         counts = {"rows_ok": num_pending, "rows_rejected": comparison.states["rejected"], "rows_reused": comparison.states["same"]}
         plan_id = uuid.uuid4().hex[:16]  # not a digest alone: the same work may be planned again after an --abandon, and ids of commits are taken once
         ids = pending_ids(comparison, limit) if num_pending else None
-        are_embedded, are_scored = in_step(self.run.lake, self.encoder.encoder_id, self.version)
         stale = None if are_embedded else self._stale(ids)
         num_stale = stale.count() if stale else 0
         num_gone = self._stage_gone(given, comparison, plan_id)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 
 from xlclass.errors import LakeError
 from xlclass.redaction import redacted_within
@@ -57,6 +57,19 @@ class Rescoring:
     def commit_id(self) -> str:
         """The id of its commits."""
         return f"{self.rescoring_id}/rescored"
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Rows written down, and sums over them."""
+
+    rows: DataFrame
+    sums: dict[str, int]
+
+    @classmethod
+    def of(cls, rows: DataFrame, sums: Mapping[str, Column]) -> Staged:
+        """Staged rows, or some of them, with the sums by a look at them."""
+        return cls(rows, rows.agg(*(column.alias(name) for name, column in sums.items())).first().asDict())
 
 
 class Plans:
@@ -92,11 +105,19 @@ class Plans:
 
     def stage(self, rows: DataFrame, plan_id: str, *names: object) -> DataFrame:
         """`rows` written down, unless they were before; what was written without its end is written anew."""
-        path = Path(self.staged(plan_id, *names))
-        if (path / "_SUCCESS").exists():
-            return self._spark.read.parquet(str(path))
-        rows.write.mode("overwrite").parquet(str(path))
-        return self._spark.read.schema(rows.schema).parquet(str(path))  # told: to find it out is a job of Spark's
+        path = self.staged(plan_id, *names)
+        if self._is_staged(plan_id, *names):
+            return self._spark.read.parquet(path)
+        rows.write.mode("overwrite").parquet(path)
+        return self._spark.read.schema(rows.schema).parquet(path)  # told: to find it out is a job of Spark's
+
+    def stage_summed(self, rows: DataFrame, sums: Mapping[str, Column], plan_id: str, *names: object) -> Staged:
+        """`stage`, and aggregates over the rows, `sums` by name: taken while they are written, so that they need not be read for them."""
+        if self._is_staged(plan_id, *names):
+            return Staged.of(self.stage(rows, plan_id, *names), sums)
+        observation = Observation()
+        staged = self.stage(rows.observe(observation, *(column.alias(name) for name, column in sums.items())), plan_id, *names)
+        return Staged(staged, observation.get)
 
     def begin_rescoring(self, rescoring: Rescoring) -> None:
         """From now on `rescoring` is under way."""
@@ -136,6 +157,9 @@ class Plans:
         for other in folder.iterdir():
             if other.is_dir():
                 shutil.rmtree(other)
+
+    def _is_staged(self, plan_id: str, *names: object) -> bool:
+        return Path(self.staged(plan_id, *names), "_SUCCESS").exists()
 
 
 def _write(path: Path, text: str) -> None:

@@ -85,13 +85,14 @@ class Lake:
         self.ensure(table)
         self._write(table, self.spark.createDataFrame(values, self.read(table).select(*table.names).schema), "append", commit_id)
 
-    def commit(self, table: Table, staged: DataFrame, commit_id: str) -> tuple[int, int]:
+    def commit(self, table: Table, staged: DataFrame, commit_id: str, counts: tuple[int, int] | None = None) -> tuple[int, int]:
         """Writes staged rows, and gives how many were new and how many changed: the new (`is_new`) are appended, the others replace the row of their key.
 
         The rows must be staged: a lost race, and the merge itself, read them again. A row that is said to be changed must be
-        in the table: a merge that had to add rows would shuffle the whole table, this one reads it where it lies.
+        in the table: a merge that had to add rows would shuffle the whole table, this one reads it where it lies. `counts` are the
+        two numbers, where they are known: else the rows are counted.
         """
-        num_new, num_changed = staged.agg(F.count_if("is_new"), F.count_if(~F.col("is_new"))).first()
+        num_new, num_changed = counts or staged.agg(F.count_if("is_new"), F.count_if(~F.col("is_new"))).first()
         if num_new:
             self.append(table, staged.where("is_new"), f"{commit_id}/new")
         if num_changed:
