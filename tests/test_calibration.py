@@ -1,7 +1,6 @@
 """Calibration: what is fitted is what was planted, and scikit-learn agrees where it fits the same thing."""
 
 import dataclasses
-import itertools
 import json
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from xlclass.config import CalibrationSettings
-from xlclass.model.calibration import ISOTONIC_ROWS, Calibration, excluding, fit_calibration, log_losses
+from xlclass.model.calibration import ISOTONIC_ROWS, Calibration, fit_calibration, log_losses
 from xlclass.model.prior_shift import MOST, estimated_priors, prior_shift
 
 PLATT, ISOTONIC, NONE = (CalibrationSettings(method=method) for method in ("platt", "isotonic", "none"))
@@ -77,34 +76,6 @@ def test_fit_calibration_of_blended_log_odds_is_calibrated_whatever_the_neighbou
     assert found.weight == 0.6
     assert found.languages["en"][0] == pytest.approx(0.4, abs=0.05)
     assert told[0] == pytest.approx(told[1], abs=0.01)
-
-
-def test_excluding_wholly_gives_the_odds_of_each_given_that_exactly_one_happens():
-    """By all outcomes of independent events, counted one by one."""
-    odds = np.random.default_rng(3).normal(0, 3, (50, 4))
-    probabilities = expit(odds)
-    outcomes = np.array(list(itertools.product([0, 1], repeat=4)))
-    likely = np.where(outcomes == 1, probabilities[:, None], 1 - probabilities[:, None]).prod(axis=2)  # (50, 16)
-    one = outcomes.sum(axis=1) == 1
-    given_one = likely[:, one] @ outcomes[one] / likely[:, one].sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(expit(excluding(odds, 1.0)), given_one, rtol=1e-9)
-    np.testing.assert_allclose(excluding(odds, 0.25), 0.75 * odds + 0.25 * logit(given_one), rtol=1e-6)
-
-
-def test_excluding_is_exact_where_one_category_is_far_above_all_others_and_leaves_one_alone_as_it_is():
-    far = excluding(np.array([[50.0, -50.0, -50.0]]), 1.0)
-    np.testing.assert_allclose(far, [[100 - np.log(2), -100.0, -100.0]])
-    np.testing.assert_array_equal(excluding(np.array([[3.0]]), 1.0), [[3.0]])
-
-
-def test_fit_calibration_that_excludes_is_as_well_calibrated_in_the_large():
-    logits, labels = drawn(8_000, [1.0, 1.0, 1.0], [-1.0, 0.0, 0.5])
-    languages = np.full(8_000, "en", object)
-    found = fit_calibration(logits, labels, languages, PLATT, exclusivity=0.25)
-    assert found.exclusivity == 0.25
-    assert expit(found.log_odds(logits, languages)).mean() == pytest.approx(labels.mean(), abs=0.01)
-    told = [each.log_odds(logits, languages).argmax(axis=1) for each in (found, dataclasses.replace(found, exclusivity=0.0))]
-    np.testing.assert_array_equal(*told)  # the order within a video stays
 
 
 def test_fit_calibration_lowers_the_log_loss_of_new_videos():

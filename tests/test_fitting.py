@@ -9,7 +9,7 @@ from xlclass.config import CalibrationSettings, LakeSettings, Settings, SourceSe
 from xlclass.model.calibration import log_losses
 from xlclass.model.examples import Examples
 from xlclass.model.fitting import fit
-from xlclass.model.left_out import Corrections, LeftOut, Say, Sides, best_corrections, leave_out
+from xlclass.model.left_out import Corrections, Say, Sides, best_corrections, leave_out
 
 DIM, SETTINGS = (
     8,
@@ -129,28 +129,6 @@ def test_neighbours_have_no_say_where_confidences_are_not_to_be_calibrated(fitte
     found = fit(odd_ones(given), {}, calibrated(method="none"))
     assert found.prototypes is None
     assert found.calibration.weight == 0
-
-
-def left_out_with(labels, seed=5):
-    """A language left out, like the other: logits that are right about each category alone, each with its own noise."""
-    rng = np.random.default_rng(seed)
-    both = []
-    for language, rows in (("en", labels[::2]), ("fr", labels[1::2])):
-        logits = (4 * rows - 2 + rng.normal(0, 2, rows.shape)).astype(np.float32)
-        both.append((Examples(np.ones((len(rows), DIM), np.float32), rows, np.full(len(rows), language, object)), logits))
-    (own, logits), (held, held_logits) = both
-    return LeftOut(SETTINGS, Sides(held, held, held), own, 0, logits, held_logits)
-
-
-@pytest.mark.parametrize(("changed", "expected"), [({}, 1.0), ({"method": "none"}, 0.0), ({"exclusivity": "never"}, 0.0)])
-def test_categories_exclude_each_other_where_videos_have_one_each_and_it_is_wanted(changed, expected):
-    one_each = np.eye(4, dtype=np.float32)[np.random.default_rng(4).integers(0, 4, 4_000)]
-    assert best_corrections([left_out_with(one_each)], calibrated(prototypes=0, **changed), False).exclusivity == expected
-
-
-def test_categories_do_not_exclude_each_other_where_each_is_drawn_alone():
-    alone = (np.random.default_rng(4).random((4_000, 4)) < 0.3).astype(np.float32)
-    assert best_corrections([left_out_with(alone)], calibrated(prototypes=0), False).exclusivity == 0
 
 
 def test_fit_needs_neither_validation_nor_calibration_videos():

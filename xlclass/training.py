@@ -164,7 +164,7 @@ def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Set
     fitted = fit(Sides(parts[TRAIN], parts[VALIDATION], Examples.of(parts[VALIDATION], parts[CALIBRATION])), others, settings)
     smoothing = fitted.smoothing.weight if fitted.smoothing else 0.0
     curves, calibration = fitted.curves, fitted.calibration
-    found = {"neighbours": calibration.weight, "exclusivity": calibration.exclusivity, "prior_shift": fitted.damping, "unlabelled_neighbours": smoothing}
+    found = {"neighbours": calibration.weight, "prior_shift": fitted.damping, "unlabelled_neighbours": smoothing}
     best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
         **made_from,

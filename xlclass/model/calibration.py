@@ -1,10 +1,10 @@
 """From logits to confidences that mean what they say: per category on all training languages, then a little per language.
 
 Why this order: a category has few positives in one language, so its map is fitted on the languages pooled; what the nearest training
-videos say (`prototypes.py`) is a second opinion on that, and what the other categories have is taken off, as far as categories exclude each
-other; a language's own temperature and bias are two numbers that all its videos decide, pulled towards no change where these are few. A language
-without labels gets all but the last, the mean of the languages' maps, since languages count alike as guesses at one more, and the shift of its
-categories' priors (`prior_shift.py`); neighbours, exclusion and shift as far as leaving a training language out shows that they help (`left_out.py`).
+videos say (`prototypes.py`) is a second opinion on that; a language's own temperature and bias are two numbers that all its videos
+decide, pulled towards no change where these are few. A language without labels gets the first two, the mean of the languages' maps,
+since languages count alike as guesses at one more, and the shift of its categories' priors (`prior_shift.py`); neighbours and
+shift as far as leaving a training language out shows that they help (`left_out.py`).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Calibration:
     """A map from logits to confidences; categories are in the order of the head's outputs.
 
     `scales` and `shifts` are Platt's, one a category; `knots` in their place, for a category that has them, are logits and the
-    confidences there. `weight`, 0 to 1, is that of the neighbours' log-odds, `exclusivity`, 0 to 1, how far categories exclude each other.
-    `languages`: temperature and bias, and `common` those of all other languages; `prior_shifts`: what is added to each category's log-odds.
+    confidences there. `weight`, 0 to 1, is that of the neighbours' log-odds. `languages`: temperature and bias, and `common` those of
+    all other languages; `prior_shifts`: what is added to each category's log-odds.
     """
 
     scales: tuple[float, ...]
@@ -42,7 +42,6 @@ class Calibration:
     prior_shifts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     knots: tuple[tuple[tuple[float, ...], tuple[float, ...]] | None, ...] = ()
     weight: float = 0.0
-    exclusivity: float = 0.0
     common: tuple[float, float] = (1.0, 0.0)
 
     @classmethod
@@ -65,8 +64,6 @@ class Calibration:
         pooled = self._pooled(np.asarray(logits, np.float64))
         if shares is not None:
             pooled = blended(pooled, shares, self.weight)
-        if self.exclusivity:
-            pooled = excluding(pooled, self.exclusivity)
         maps = np.array([self.languages.get(language, self.common) for language in languages]).reshape(-1, 2)
         shifted = pooled / maps[:, :1] + maps[:, 1:]
         codes = np.asarray(languages, object)
@@ -89,7 +86,6 @@ def fit_calibration(
     settings: CalibrationSettings,
     shares: np.ndarray | None = None,
     weight: float = 0.0,
-    exclusivity: float = 0.0,
     pooled: Calibration | None = None,
 ) -> Calibration:
     """The map fitted on videos that the head did not learn from; the identity without any, or where the settings want none.
@@ -101,7 +97,7 @@ def fit_calibration(
     num_videos, num_categories = logits.shape
     if not num_videos or settings.method == "none":
         return Calibration.identity(num_categories)
-    heard = dataclasses.replace(pooled or fit_pooled(logits, labels, settings), weight=weight, exclusivity=exclusivity)
+    heard = dataclasses.replace(pooled or fit_pooled(logits, labels, settings), weight=weight)
     codes, odds, truth = np.asarray(languages, object), heard.log_odds(logits, languages, shares), np.asarray(labels, np.float64)
     own = {language: fit_temperature(odds[codes == language], truth[codes == language]) for language in sorted(set(languages))}
     temperatures, biases = zip(*own.values(), strict=True)
@@ -131,23 +127,6 @@ def blended(log_odds: np.ndarray, shares: np.ndarray, weight: float) -> np.ndarr
     [[1.0, -2.45]]
     """
     return (1 - weight) * log_odds + weight * logit(np.clip(np.asarray(shares, np.float64), _LEAST_SHARE, 1 - _LEAST_SHARE))
-
-
-def excluding(log_odds: np.ndarray, exclusivity: float) -> np.ndarray:
-    """Log-odds `(n, num_categories)` less `exclusivity` times the log of all other categories' odds together.
-
-    With 1 they are the log-odds of independent events of which exactly one is known to happen: the softmax of Bridle 1990 ("Probabilistic
-    interpretation of feedforward classification network outputs"). Between 0 and 1 lie catalogues whose videos mostly have one category.
-
-    >>> excluding(np.log([[1.0, 1.0, 2.0]]), 1.0).round(3).tolist() == np.log([[1 / 3, 1 / 3, 1.0]]).round(3).tolist()
-    True
-    """
-    if log_odds.shape[1] < 2:
-        return log_odds
-    first, last = (np.logaddexp.accumulate(each, axis=1) for each in (log_odds, log_odds[:, ::-1]))
-    nothing = np.full((len(log_odds), 1), -np.inf)
-    others = np.logaddexp(np.hstack([nothing, first[:, :-1]]), np.hstack([last[:, -2::-1], nothing]))  # before it and after it: no difference of like sums
-    return log_odds - exclusivity * others
 
 
 def fit_temperature(log_odds: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from scipy.special import expit
 from xlclass.config import Settings
 from xlclass.model import head
 from xlclass.model.calibration import Calibration, fit_calibration
-from xlclass.model.left_out import Say, Sides, best_corrections, is_something_to_decide, leave_out, prototypes_of
+from xlclass.model.left_out import Say, Sides, best_corrections, leave_out, may_be_heard, prototypes_of
 from xlclass.model.prior_shift import prior_shift
 from xlclass.model.prototypes import Prototypes, shares_around
 from xlclass.model.smoothing import Smoothing, around_language, log_odds
@@ -48,11 +48,11 @@ class Fitted:
 def fit(sides: Sides, unlabelled: Mapping[str, np.ndarray], settings: Settings) -> Fitted:
     """The head and how its logits become categories; `unlabelled` has vectors `(n, dim)` of languages that have no labels."""
     model, curves = head.train_head(sides.train, sides.validation, settings.training)
-    held, trials = sides.held, leave_out(sides, settings) if unlabelled or is_something_to_decide(settings) else []
+    held, trials = sides.held, leave_out(sides, settings) if unlabelled or may_be_heard(settings) else []
     decided = best_corrections(trials, settings, bool(unlabelled))
     prototypes = prototypes_of(sides.train, settings, decided.neighbours)
     given = (head.logits(model, held.vectors), held.labels, held.languages, settings.calibration, shares_around(prototypes, held.vectors))
-    calibration = fit_calibration(*given, decided.neighbours.weight, decided.exclusivity)
+    calibration = fit_calibration(*given, decided.neighbours.weight)
     fitted = Fitted(model, calibration, Thresholds(()), curves, prototypes, decided.damping)
     if decided.damping:
         fitted = dataclasses.replace(fitted, calibration=_shifted(fitted, held.labels.mean(axis=0), unlabelled))

@@ -27,7 +27,6 @@ from xlclass.model.smoothing import Smoothing, around_language
 
 log = logging.getLogger(__name__)
 WEIGHTS = (0.2, 0.4, 0.6, 0.8)  # of the neighbours in the log-odds, that training tries
-EXCLUSIVITIES = (0.25, 0.5, 1.0)  # how far categories exclude each other, that training tries
 
 
 class Say(NamedTuple):
@@ -39,19 +38,15 @@ class Say(NamedTuple):
 
 NO_SAY = Say()
 _SMOOTHINGS = [Say(width, weight) for width in SMOOTHING_WIDTHS for weight in SMOOTHING_WEIGHTS]
-_SHOWN = {"neighbours": "neighbours", "damping": "prior shift", "smoothing": "unlabelled neighbours", "exclusivity": "exclusivity"}
+_SHOWN = {"neighbours": "neighbours", "damping": "prior shift", "smoothing": "unlabelled neighbours"}
 
 
 class Corrections(NamedTuple):
-    """What is decided so far; nothing at first.
-
-    The say of labelled neighbours, the share of the prior shift that is used, the say of unlabelled neighbours, and how far categories exclude each other.
-    """
+    """What is decided so far, nothing at first: the say of labelled neighbours, the share of the prior shift that is used, the say of unlabelled ones."""
 
     neighbours: Say = NO_SAY
     damping: float = 0.0
     smoothing: Say = NO_SAY
-    exclusivity: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,10 +79,10 @@ class LeftOut:
 
     def log_odds(self, decided: Corrections) -> np.ndarray:
         """What a calibration of the others, so corrected, says of the language's videos, `(num_own, num_categories)`."""
-        (width, weight), damping, smoothing, exclusivity = decided
+        (width, weight), damping, smoothing = decided
         held, near = self.others.held, dataclasses.replace(self._near, width=width) if weight else None
         given = (self.held_logits, held.labels, held.languages, self.settings.calibration, shares_around(near, held.vectors))
-        calibration = fit_calibration(*given, weight, exclusivity, self._pooled)
+        calibration = fit_calibration(*given, weight, self._pooled)
         odds = calibration.log_odds(self.logits, self.own.languages, shares_around(near, self.own.vectors))
         odds = odds + damping * self._prior_shift(odds) if damping and self.is_enough else odds
         return self._smoothed(odds, smoothing) if smoothing.weight and self.is_enough else odds
@@ -138,10 +133,9 @@ def _left_out(sides: Sides, language: str, settings: Settings) -> LeftOut | None
     return LeftOut(settings, rest, own, len(out.train), head.logits(model, own.vectors), head.logits(model, rest.held.vectors))
 
 
-def is_something_to_decide(settings: Settings) -> bool:
-    """Whether the settings leave a correction of all languages' confidences to the languages left out."""
-    rules = settings.calibration
-    return rules.method != "none" and (rules.prototypes > 0 or rules.exclusivity == "auto")
+def may_be_heard(settings: Settings) -> bool:
+    """Whether the settings let labelled neighbours have a say at all."""
+    return settings.calibration.prototypes > 0 and settings.calibration.method != "none"
 
 
 def best_corrections(trials: Sequence[LeftOut], settings: Settings, has_unlabelled: bool) -> Corrections:
@@ -151,12 +145,10 @@ def best_corrections(trials: Sequence[LeftOut], settings: Settings, has_unlabell
     """
     rules, found = settings.calibration, Corrections()
     enough = [trial for trial in trials if has_unlabelled and trial.is_enough]
-    calibrated, smoothed = ([], []) if rules.method == "none" else (trials, enough)
     for name, choices, asked in (
-        ("neighbours", [Say(width, weight) for width in WIDTHS for weight in WEIGHTS], calibrated if rules.prototypes else []),
+        ("neighbours", [Say(width, weight) for width in WIDTHS for weight in WEIGHTS], trials if may_be_heard(settings) else []),
         ("damping", DAMPINGS, enough if rules.prior_shift == "auto" else []),
-        ("smoothing", _SMOOTHINGS, smoothed if rules.unlabelled_prototypes else []),
-        ("exclusivity", EXCLUSIVITIES, calibrated if rules.exclusivity == "auto" else []),
+        ("smoothing", _SMOOTHINGS, enough if rules.unlabelled_prototypes and rules.method != "none" else []),
     ):
         found = _best(found, name, choices, asked)
     return found
