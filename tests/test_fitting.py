@@ -9,7 +9,7 @@ from xlclass.config import CalibrationSettings, LakeSettings, Settings, SourceSe
 from xlclass.model.calibration import log_losses
 from xlclass.model.examples import Examples
 from xlclass.model.fitting import fit
-from xlclass.model.left_out import Corrections, Say, Sides, best_corrections, leave_out
+from xlclass.model.left_out import Say, Sides, best_damping, best_neighbours, best_smoothing, leave_out
 
 DIM, SETTINGS = (
     8,
@@ -54,13 +54,9 @@ def odd_ones(sides, far=6.0):
     return Sides(*both)
 
 
-def calibrated(**changed):
-    """The settings with others for the calibration."""
-    return dataclasses.replace(SETTINGS, calibration=dataclasses.replace(SETTINGS.calibration, **changed))
-
-
 def damping(sides, settings=SETTINGS):
-    return best_corrections(leave_out(sides, settings), settings, True).damping
+    trials = leave_out(sides, settings)
+    return best_damping(trials, best_neighbours(trials, settings), settings)
 
 
 def test_fit_believes_a_prior_shift_that_languages_left_out_confirm(fitted):
@@ -92,10 +88,10 @@ def test_unlabelled_neighbours_are_heard_where_languages_left_out_are_better_off
 
 def test_unlabelled_neighbours_are_not_heard_where_none_is_better_off_or_none_are_wanted():
     trials = leave_out(sides([0.4, 0.3, 0.3], [0.4, 0.3, 0.3], 0.5), SETTINGS)
-    assert best_corrections(trials, SETTINGS, True).smoothing == Say()
-    assert best_corrections(trials, calibrated(prototypes=0), True).smoothing.weight > 0  # labelled neighbours had said the same
-    assert best_corrections(trials, calibrated(prototypes=0), False).smoothing == Say()
-    assert best_corrections(trials, calibrated(prototypes=0, unlabelled_prototypes=0), True).smoothing == Say()
+    assert best_smoothing(trials, best_neighbours(trials, SETTINGS), 0.0, SETTINGS) == Say()
+    assert best_smoothing(trials, Say(), 0.0, SETTINGS).weight > 0  # labelled neighbours had said the same
+    unwanted = dataclasses.replace(SETTINGS, calibration=CalibrationSettings(min_unlabelled=50, unlabelled_prototypes=0))
+    assert best_smoothing(trials, Say(), 0.0, unwanted) == Say()
 
 
 def test_best_damping_is_none_where_the_languages_do_not_confirm_it():
@@ -106,8 +102,9 @@ def test_best_damping_is_none_where_the_languages_do_not_confirm_it():
 def test_nothing_is_left_out_of_one_language_and_too_few_videos_shift_no_prior():
     one = Sides(*(sample(200, "en", [0.5, 0.5], seed) for seed in (1, 2, 3)))
     assert leave_out(one, SETTINGS) == []
-    assert best_corrections([], SETTINGS, True) == Corrections()
-    few = calibrated(min_unlabelled=10_000)
+    assert best_damping([], Say(), SETTINGS) == 0
+    assert best_neighbours([], SETTINGS) == Say()
+    few = dataclasses.replace(SETTINGS, calibration=CalibrationSettings(min_unlabelled=10_000))
     assert damping(sides([0.7, 0.2, 0.1], [0.1, 0.2, 0.7]), few) == 0
 
 
@@ -117,7 +114,7 @@ def test_neighbours_have_a_say_where_languages_left_out_are_better_off(fitted):
     assert found.calibration.weight > 0
     assert len(found.prototypes.centres) <= len(odd_ones(given).train) // 4
     held = odd_ones(given).held
-    alone = fit(odd_ones(given), {}, calibrated(prototypes=0))
+    alone = fit(odd_ones(given), {}, dataclasses.replace(SETTINGS, calibration=CalibrationSettings(prototypes=0)))
     assert alone.prototypes is None
     assert alone.calibration.weight == 0
     losses = [log_losses(each.log_odds(held.vectors, np.full(len(held), "th", object)), held.labels).mean() for each in (found, alone)]
@@ -126,7 +123,7 @@ def test_neighbours_have_a_say_where_languages_left_out_are_better_off(fitted):
 
 def test_neighbours_have_no_say_where_confidences_are_not_to_be_calibrated(fitted):
     _, given = fitted
-    found = fit(odd_ones(given), {}, calibrated(method="none"))
+    found = fit(odd_ones(given), {}, dataclasses.replace(SETTINGS, calibration=CalibrationSettings(method="none")))
     assert found.prototypes is None
     assert found.calibration.weight == 0
 

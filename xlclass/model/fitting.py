@@ -17,7 +17,7 @@ from scipy.special import expit
 from xlclass.config import Settings
 from xlclass.model import head
 from xlclass.model.calibration import Calibration, fit_calibration
-from xlclass.model.left_out import Say, Sides, best_corrections, leave_out, may_be_heard, prototypes_of
+from xlclass.model.left_out import Say, Sides, best_damping, best_neighbours, best_smoothing, leave_out, may_be_heard, prototypes_of
 from xlclass.model.prior_shift import prior_shift
 from xlclass.model.prototypes import Prototypes, shares_around
 from xlclass.model.smoothing import Smoothing, around_language, log_odds
@@ -49,15 +49,17 @@ def fit(sides: Sides, unlabelled: Mapping[str, np.ndarray], settings: Settings) 
     """The head and how its logits become categories; `unlabelled` has vectors `(n, dim)` of languages that have no labels."""
     model, curves = head.train_head(sides.train, sides.validation, settings.training)
     held, trials = sides.held, leave_out(sides, settings) if unlabelled or may_be_heard(settings) else []
-    decided = best_corrections(trials, settings, bool(unlabelled))
-    prototypes = prototypes_of(sides.train, settings, decided.neighbours)
-    given = (head.logits(model, held.vectors), held.labels, held.languages, settings.calibration, shares_around(prototypes, held.vectors))
-    calibration = fit_calibration(*given, decided.neighbours.weight)
-    fitted = Fitted(model, calibration, Thresholds(()), curves, prototypes, decided.damping)
-    if decided.damping:
+    say = best_neighbours(trials, settings)
+    prototypes = prototypes_of(sides.train, settings, say)
+    shares = shares_around(prototypes, held.vectors)
+    calibration = fit_calibration(head.logits(model, held.vectors), held.labels, held.languages, settings.calibration, shares, say.weight)
+    damping = best_damping(trials, say, settings) if unlabelled else 0.0
+    fitted = Fitted(model, calibration, Thresholds(()), curves, prototypes, damping)
+    if damping:
         fitted = dataclasses.replace(fitted, calibration=_shifted(fitted, held.labels.mean(axis=0), unlabelled))
-    if decided.smoothing.weight:
-        fitted = dataclasses.replace(fitted, smoothing=_smoothing(fitted, unlabelled, decided.smoothing, settings))
+    smooth = best_smoothing(trials, say, damping, settings) if unlabelled else Say()
+    if smooth.weight:
+        fitted = dataclasses.replace(fitted, smoothing=_smoothing(fitted, unlabelled, smooth, settings))
     confidences = expit(fitted.log_odds(held.vectors, held.languages)).astype(np.float32)
     return dataclasses.replace(fitted, thresholds=fit_thresholds(confidences, held.labels, held.languages, settings.thresholds))
 

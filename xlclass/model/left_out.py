@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from xlclass.model.smoothing import WIDTHS as SMOOTHING_WIDTHS
 from xlclass.model.smoothing import Smoothing, around_language
 
 log = logging.getLogger(__name__)
+_Choice = TypeVar("_Choice")
 WEIGHTS = (0.2, 0.4, 0.6, 0.8)  # of the neighbours in the log-odds, that training tries
 
 
@@ -37,16 +38,6 @@ class Say(NamedTuple):
 
 
 NO_SAY = Say()
-_SMOOTHINGS = [Say(width, weight) for width in SMOOTHING_WIDTHS for weight in SMOOTHING_WEIGHTS]
-_SHOWN = {"neighbours": "neighbours", "damping": "prior shift", "smoothing": "unlabelled neighbours"}
-
-
-class Corrections(NamedTuple):
-    """What is decided so far, nothing at first: the say of labelled neighbours, the share of the prior shift that is used, the say of unlabelled ones."""
-
-    neighbours: Say = NO_SAY
-    damping: float = 0.0
-    smoothing: Say = NO_SAY
 
 
 @dataclass(frozen=True)
@@ -77,20 +68,12 @@ class LeftOut:
     logits: np.ndarray
     held_logits: np.ndarray
 
-    def log_odds(self, decided: Corrections) -> np.ndarray:
-        """What a calibration of the others, so corrected, says of the language's videos, `(num_own, num_categories)`."""
-        (width, weight), damping, smoothing = decided
-        held, near = self.others.held, dataclasses.replace(self._near, width=width) if weight else None
-        given = (self.held_logits, held.labels, held.languages, self.settings.calibration, shares_around(near, held.vectors))
-        calibration = fit_calibration(*given, weight, self._pooled)
-        odds = calibration.log_odds(self.logits, self.own.languages, shares_around(near, self.own.vectors))
-        odds = odds + damping * self._prior_shift(odds) if damping and self.is_enough else odds
-        return self._smoothed(odds, smoothing) if smoothing.weight and self.is_enough else odds
-
-    @property
-    def is_enough(self) -> bool:
-        """Whether the language would be asked for priors and neighbours if it had no labels."""
-        return len(self.own) >= self.settings.calibration.min_unlabelled
+    def log_odds(self, say: Say = NO_SAY) -> np.ndarray:
+        """What a calibration of the others, with the say of their neighbours, says of the language's videos, `(num_own, num_categories)`."""
+        held, near = self.others.held, dataclasses.replace(self._near, width=say.width) if say.weight else None
+        shares = shares_around(near, held.vectors)
+        calibration = fit_calibration(self.held_logits, held.labels, held.languages, self.settings.calibration, shares, say.weight, self._pooled)
+        return calibration.log_odds(self.logits, self.own.languages, shares_around(near, self.own.vectors))
 
     @functools.cached_property
     def _pooled(self) -> Calibration:
@@ -101,16 +84,15 @@ class LeftOut:
         """Those of the others' training videos, of any width."""
         return _prototypes(self.others.train, self.settings, WIDTHS[0])
 
-    def _prior_shift(self, odds: np.ndarray) -> np.ndarray:
+    def prior_shift(self, odds: np.ndarray) -> np.ndarray:
         """The estimated shift of the language's priors from the others', `(num_categories,)`; its log-odds are `odds`."""
         return prior_shift(odds, self.others.held.labels.mean(axis=0))
 
-    def _smoothed(self, odds: np.ndarray, say: Say) -> np.ndarray:
-        """`odds` with the say of as many of the language's videos as training takes of one without labels."""
-        rules, seed, codes = self.settings.calibration, self.settings.training.seed, self.own.languages
+    def around(self, odds: np.ndarray) -> Prototypes:
+        """Those of as many of the language's videos as training takes of one without labels, of any width; its log-odds are `odds`."""
+        rules, seed = self.settings.calibration, self.settings.training.seed
         some = np.random.default_rng(seed).permutation(len(self.own))[: rules.max_unlabelled]
-        around = around_language(self.own.vectors[some], odds[some], rules.unlabelled_prototypes, say.width, seed)
-        return Smoothing({codes[0]: around}, say.weight).smoothed(odds, self.own.vectors, codes)
+        return around_language(self.own.vectors[some], odds[some], rules.unlabelled_prototypes, SMOOTHING_WIDTHS[0], seed)
 
     def gains(self, before: np.ndarray, choices: Sequence[np.ndarray]) -> np.ndarray:
         """What each of `choices` takes off the log-loss of each held video, `(num_held, len(choices))`; log-odds of all own videos."""
@@ -134,24 +116,20 @@ def _left_out(sides: Sides, language: str, settings: Settings) -> LeftOut | None
 
 
 def may_be_heard(settings: Settings) -> bool:
-    """Whether the settings let labelled neighbours have a say at all."""
+    """Whether the settings let neighbours have a say at all."""
     return settings.calibration.prototypes > 0 and settings.calibration.method != "none"
 
 
-def best_corrections(trials: Sequence[LeftOut], settings: Settings, has_unlabelled: bool) -> Corrections:
-    """All that helps languages left out beyond chance and is wanted, each after what was decided before it.
+def best_neighbours(trials: Sequence[LeftOut], settings: Settings) -> Say:
+    """The say of neighbours that helps languages left out most; none where none helps beyond chance, or none is wanted."""
+    if not may_be_heard(settings):
+        return NO_SAY
+    choices = [Say(width, weight) for width in WIDTHS for weight in WEIGHTS]
 
-    What is for languages without labels alone is asked only where there are unlabelled videos.
-    """
-    rules, found = settings.calibration, Corrections()
-    enough = [trial for trial in trials if has_unlabelled and trial.is_enough]
-    for name, choices, asked in (
-        ("neighbours", [Say(width, weight) for width in WIDTHS for weight in WEIGHTS], trials if may_be_heard(settings) else []),
-        ("damping", DAMPINGS, enough if rules.prior_shift == "auto" else []),
-        ("smoothing", _SMOOTHINGS, enough if rules.unlabelled_prototypes and rules.method != "none" else []),
-    ):
-        found = _best(found, name, choices, asked)
-    return found
+    def gains(trial: LeftOut) -> np.ndarray:
+        return trial.gains(trial.log_odds(), [trial.log_odds(say) for say in choices])
+
+    return _best("neighbours", choices, trials, gains) or NO_SAY
 
 
 def prototypes_of(train: Examples, settings: Settings, say: Say) -> Prototypes | None:
@@ -163,15 +141,48 @@ def _prototypes(train: Examples, settings: Settings, width: float) -> Prototypes
     return fit_prototypes(train.vectors, train.labels, settings.calibration.prototypes, width, settings.training.seed)
 
 
-def _best(decided: Corrections, name: str, choices: Sequence[Any], trials: Sequence[LeftOut]) -> Corrections:
-    """`decided` with the choice for `name` that has the highest mean gain, if that is beyond chance."""
+def best_damping(trials: Sequence[LeftOut], say: Say, settings: Settings) -> float:
+    """The share of the estimated prior shift that helps languages left out most, after their neighbours' `say`; 0 where none does beyond chance."""
+
+    def gains(trial: LeftOut) -> np.ndarray:
+        odds = trial.log_odds(say)
+        shift = trial.prior_shift(odds)
+        return trial.gains(odds, [odds + share * shift for share in DAMPINGS])
+
+    if settings.calibration.prior_shift == "never":
+        return 0.0
+    return _best("prior shift", DAMPINGS, _of_enough(trials, settings), gains) or 0.0
+
+
+def best_smoothing(trials: Sequence[LeftOut], say: Say, damping: float, settings: Settings) -> Say:
+    """The say of a language's own unlabelled videos that helps languages left out most, after all else; none where none helps beyond chance."""
+    if not settings.calibration.unlabelled_prototypes or settings.calibration.method == "none":
+        return NO_SAY
+    choices = [Say(width, weight) for width in SMOOTHING_WIDTHS for weight in SMOOTHING_WEIGHTS]
+
+    def gains(trial: LeftOut) -> np.ndarray:
+        odds = trial.log_odds(say)
+        odds = odds + damping * trial.prior_shift(odds) if damping else odds
+        found, codes = trial.around(odds), trial.own.languages
+        smoothings = [Smoothing({codes[0]: dataclasses.replace(found, width=choice.width)}, choice.weight) for choice in choices]
+        return trial.gains(odds, [each.smoothed(odds, trial.own.vectors, codes) for each in smoothings])
+
+    return _best("unlabelled neighbours", choices, _of_enough(trials, settings), gains) or NO_SAY
+
+
+def _of_enough(trials: Sequence[LeftOut], settings: Settings) -> list[LeftOut]:
+    return [trial for trial in trials if len(trial.own) >= settings.calibration.min_unlabelled]
+
+
+def _best(what: str, choices: Sequence[_Choice], trials: Sequence[LeftOut], gains_of: Callable[[LeftOut], np.ndarray]) -> _Choice | None:
+    """The choice with the highest mean gain, if that is beyond chance."""
     if not trials:
-        return decided
-    gains = [trial.gains(trial.log_odds(decided), [trial.log_odds(decided._replace(**{name: choice})) for choice in choices]) for trial in trials]
+        return None
+    gains = [gains_of(trial) for trial in trials]
     means = np.mean([each.mean(axis=0) for each in gains], axis=0)
     errors = np.sqrt(np.sum([each.var(axis=0) / len(each) for each in gains], axis=0)) / len(gains)
     best = int(means.argmax())
     is_kept = bool(means[best] > 2 * errors[best])
     told = f"{means[best]:+.5f} (standard error {errors[best]:.5f}): {'kept' if is_kept else 'not used'}"
-    log.info("%s, log-loss taken off %d languages left out, at best with %s: %s", _SHOWN[name], len(gains), choices[best], told)
-    return decided._replace(**{name: choices[best]}) if is_kept else decided
+    log.info("%s, log-loss taken off %d languages left out, at best with %s: %s", what, len(gains), choices[best], told)
+    return choices[best] if is_kept else None
