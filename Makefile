@@ -8,9 +8,10 @@ export PYSPARK_PYTHON := $(BIN)/python
 unexport SPARK_HOME
 DIST ?= dist
 CONF ?= conf/cluster.toml
+SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
 ENVIRONMENT = $(DIST)/environment-$(shell sha256sum constraints.txt | cut -c -16).tar.gz
 
-.PHONY: help setup demo test test-fast test-slow test-faults test-deploy check format bench dist package environment clean
+.PHONY: help setup demo test test-all test-fast test-slow test-faults test-deploy check format bench dist package environment clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,19 +33,23 @@ demo: $(READY)  ## categorise the embedded catalogue in 24 languages and print h
 
 test: $(READY)  ## all tests but the long ones
 	@python -m xlclass.doctor
-	@pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not fault and not deploy"
+	@pytest $(SIDE_BY_SIDE) -m "not slow and not fault and not deploy"
+
+test-all: $(READY)  ## test, test-slow and test-deploy in one go, which makes the demo's lake once: what CI runs
+	@python -m xlclass.doctor
+	@pytest $(SIDE_BY_SIDE) -m "not fault"
 
 test-fast: $(READY)  ## the tests that need no Spark: seconds
 	@pytest -m "not slow and not fault and not deploy and not spark"
 
 test-slow: $(READY)  ## the long tests: single jobs on the demo's lake, a newcomer's path, without the network
-	@pytest -m slow
+	@pytest $(SIDE_BY_SIDE) -m slow
 
 test-faults: $(READY)  ## a cluster, and what breaks a backfill: processes killed, disks filled; half an hour
 	@pytest -m fault
 
 test-deploy: $(READY)  ## the image's script in a fresh Debian root, and the DAG in a real Airflow; a quarter of an hour
-	@pytest -m deploy
+	@pytest $(SIDE_BY_SIDE) -m deploy
 
 check: $(READY)  ## lint, format and types
 	@ruff check .

@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from xlclass.encoders.contract import EncoderSpec
 
 ROOT = Path(__file__).parent.parent
 FAKE_DIM = 8
-
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=400m"  # a JVM's options: with the 48 MB of this level it would throw code away all the time
 
 ANALYSTS = ("tests/test_cookbook.py", "tests/test_readers.py")  # both read `analyst_lake`, which takes two minutes: one worker makes it for both
 
@@ -40,9 +41,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 @pytest.fixture(scope="session")
 def spark():
     """The session of the jobs, small: two cores, two shuffle partitions."""
-    java = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=400m"  # with the 48 MB of this level the JVM spends its time on throwing code away
     os.environ["PYSPARK_SUBMIT_ARGS"] = (
-        f'--master local[2] --driver-memory 2g --driver-java-options "{java}" --conf spark.sql.shuffle.partitions=2 pyspark-shell'
+        f'--master local[2] --driver-memory 2g --driver-java-options "{SHORT_LIVED}" --conf spark.sql.shuffle.partitions=2 pyspark-shell'
     )
     from xlclass.lake.session import open_session
 
@@ -206,16 +206,30 @@ def settings_in(fake_encoder: EncoderSpec) -> Callable[..., Settings]:
 
 
 @pytest.fixture(scope="session")
-def new_run(spark, settings_in) -> Callable[..., object]:
+def empty_lake(spark, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake whose tables hold nothing: a test with a catalogue begins with a copy of it, for to make them takes Spark ten seconds."""
+    from xlclass.lake.tables import Lake
+    from xlclass.schemas import TABLES
+
+    folder = tmp_path_factory.mktemp("empty") / "lake"
+    Lake(spark, str(folder)).ensure(*TABLES)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_run(spark, settings_in, empty_lake) -> Callable[..., object]:
     """A run on the catalogue `rows` in `folder`; call it again with other rows for the next run on the same lake."""
     from xlclass.lake.runs import Run
     from xlclass.lake.tables import Lake
 
     def make(folder: Path, rows: list[dict[str, object]] | None = None, more: str = "") -> Run:
+        settings = settings_in(folder, more)
+        lake = Path(settings.resolve(settings.lake.path))
         if rows is not None:
             write_catalogue(folder, rows)
-        settings = settings_in(folder, more)
-        return Run("test", Lake(spark, settings.resolve(settings.lake.path)), settings)
+            if not lake.exists():
+                shutil.copytree(empty_lake, lake)
+        return Run("test", Lake(spark, str(lake)), settings)
 
     def again(run: Run) -> Run:
         """Another run with the settings file as it is now."""

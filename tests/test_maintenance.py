@@ -33,12 +33,17 @@ def _versions(lake):
     return {table.name: lake.version(table) for table in (PREDICTION_LOG, RUNS) if lake.exists(table)}
 
 
+def _add_to_log(lake, rows, num_files=1):
+    """In one commit, which Spark makes: the log is clustered."""
+    lake.append(PREDICTION_LOG, lake.spark.createDataFrame(lake.spark.sparkContext.parallelize(rows, num_files), lake.read(PREDICTION_LOG).schema))
+
+
 @pytest.fixture
 def old(new_run, tmp_path):
     """A run on a lake whose prediction_log has rows of 400, 364 and 0 days, each written by a commit of its own."""
     run = new_run(tmp_path)
     for video_id, days in (("old", 400), ("young", 364), ("new", 0)):
-        run.lake.append_values(PREDICTION_LOG, [_log(video_id, days)])
+        _add_to_log(run.lake, [_log(video_id, days)])
     return run
 
 
@@ -59,8 +64,7 @@ def test_maintain_a_second_time_changes_no_table(old, new_run):
 
 def test_maintain_joins_many_small_files_and_vacuums_what_is_older_than_the_setting(new_run, tmp_path):
     run = new_run(tmp_path, more="[retention]\nfiles_hours = 0\n")
-    for i in range(18):
-        run.lake.append_values(PREDICTION_LOG, [_log(f"v{i:02}", 0)])
+    _add_to_log(run.lake, [_log(f"v{i:02}", 0) for i in range(18)], num_files=18)
     done = maintain(run)
     assert done.tables_optimized == 1
     table = deltalake.DeltaTable(run.lake.path(PREDICTION_LOG))

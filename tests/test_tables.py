@@ -1,13 +1,17 @@
 """Tables of the lake: contracts kept, merges that touch nothing else, readers without Spark."""
 
+from dataclasses import replace
+
 import deltalake
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
 from xlclass.errors import LakeError
 from xlclass.lake.tables import Lake, conform
-from xlclass.schemas import EMBEDDINGS, REJECTED_VIDEOS, TABLES, Column, Table
+from xlclass.schemas import EMBEDDINGS, TABLES, Column, Table
 
 PETS = Table(
     "pets",
@@ -63,6 +67,20 @@ def test_read_gives_columns_of_later_contracts_as_null_and_writes_nothing(lake):
     assert lake.version(PETS) == 1
 
 
+def test_look_gives_the_rows_as_they_are_now_without_a_job(lake):
+    with pytest.raises(LakeError, match="has no table pets"):
+        lake.look(PETS, "name")
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, None, True)]))
+    lake.append(PETS, _rows(lake, [("ada", 5, 0.25, True)]))
+    tracker = lake.spark.sparkContext.statusTracker()
+    before = tracker.getJobIdsForGroup()
+    assert sorted(row["name"] for row in lake.look(PETS, "name")) == ["ada", "rex", "tom"]
+    assert lake.look(PETS, "age", "tail", where=pc.field("name") == "tom") == [{"age": 4, "tail": None}]  # the second is of a later contract
+    assert len(lake.look(PETS, "share", where=pc.field("age") < 5, most=1)) == 1
+    assert lake.look(PETS, "name", where=pc.field("age") > 5, most=1) == []
+    assert tracker.getJobIdsForGroup() == before
+
+
 def test_append_to_a_table_of_an_older_contract_adds_its_columns(lake):
     """With comments and constraints, once, at the end; the old rows have nulls there. Read without Spark."""
     lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True)]))
@@ -86,11 +104,45 @@ def test_commit_of_changed_rows_alone_adds_the_columns_too(lake):
     assert tuple(lake.read(NEW_PETS).first()) == ("rex", 3, 0.5, pytest.approx(0.4), None)
 
 
+PLAIN_PETS = replace(PETS, cluster_by=())  # what append_values can write
+
+
 def test_append_values_follows_the_contract_where_the_table_has_another_order(lake):
-    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True)]))
+    lake.append_values(PLAIN_PETS, [("rex", 3, 0.5)])
     between = Table("pets", PETS.grain, (PETS.columns[0], NEW_PETS.columns[3], *PETS.columns[1:]), PETS.keys)
     lake.append_values(between, [("tom", 0.3, 4, 0.25)])
     assert tuple(lake.read(between).where("name = 'tom'").select("name", "age", "share", "tail").first()) == ("tom", 4, 0.25, 0.3)
+
+
+def test_append_values_refuses_what_the_constraints_forbid(lake):
+    for bad, said in ((("rex", 3, 1.5), "failed validation"), ((None, 3, 0.5), "'name' is declared as non-nullable")):
+        with pytest.raises(Exception, match=said):
+            lake.append_values(PLAIN_PETS, [bad])
+    assert lake.read(PLAIN_PETS).count() == 0
+
+
+def test_append_values_of_an_id_is_taken_once_also_where_two_are_at_it(lake, monkeypatch):
+    """The second looked before the first wrote: the commit itself refuses it."""
+    lake.append_values(PLAIN_PETS, [("rex", 3, 0.5)], "e/1")
+    lake.append_values(PLAIN_PETS, [("rex", 3, 0.5)], "e/1")
+    stale = deltalake.DeltaTable(lake.path(PETS))
+    write = deltalake.write_deltalake
+
+    def late(path, rows, **more):
+        monkeypatch.setattr(deltalake, "write_deltalake", write)
+        lake.append_values(PLAIN_PETS, [("ada", 1, 0.5)], "e/2")  # another run, while this one is about to
+        write(stale, rows, **more)
+
+    monkeypatch.setattr(deltalake, "write_deltalake", late)
+    lake.append_values(PLAIN_PETS, [("ada", 1, 0.5)], "e/2")
+    assert sorted(row["name"] for row in lake.look(PETS, "name")) == ["ada", "rex"]
+
+
+def test_replace_values_leaves_only_the_new_rows(lake):
+    lake.append_values(PLAIN_PETS, [("rex", 3, 0.5)])
+    lake.replace_values(PLAIN_PETS, pa.table({"share": [0.25], "age": [4], "name": ["tom"]}))
+    assert lake.look(PETS, *PETS.names) == [{"name": "tom", "age": 4, "share": 0.25}]
+    assert lake.version(PETS) == 2
 
 
 def test_ensure_refuses_a_table_that_lacks_a_required_column(lake):
@@ -201,10 +253,3 @@ def test_conform_names_missing_and_unknown_columns(lake):
 def test_read_says_what_to_run_for_a_missing_table(lake):
     with pytest.raises(LakeError, match="has no table embeddings: run the pipeline"):
         lake.read(EMBEDDINGS)
-
-
-def test_append_values_takes_rows_in_the_contracts_order(lake):
-    from xlclass.lake.runs import utc_now
-
-    lake.append_values(REJECTED_VIDEOS, [("d", "null_video_id", "{}", "file", "r1", utc_now())])
-    assert lake.read(REJECTED_VIDEOS).first()["rule"] == "null_video_id"

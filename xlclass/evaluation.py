@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
@@ -37,7 +39,7 @@ def evaluate(run: Run, version: ModelVersion) -> str:
         measured = [table.names for table in _TABLES]  # so that what an older xlclass did not measure is measured now
         evaluation_id = settings_digest(version.name, manifest["split"], _contents(videos), contents, measured)
         run.lake.ensure(*_TABLES)
-        if _rows(run, _TABLES[-1], evaluation_id).isEmpty():
+        if not _has_rows(run, _TABLES[-1], evaluation_id):
             step.num_rows = _evaluate(run, evaluation_id, version, predictions, videos)
         publish_latest(run.lake, evaluation_id, version.name)
     return evaluation_id
@@ -45,22 +47,20 @@ def evaluate(run: Run, version: ModelVersion) -> str:
 
 def summary(run: Run, evaluation_id: str, version: ModelVersion, encoder: EncoderSpec) -> str:
     """The evaluation's table for people, read from the lake's tables."""
-    confidence, accuracy = (_rows(run, table, evaluation_id) for table in (LANGUAGE_CONFIDENCE, LANGUAGE_ACCURACY))
-    scores = accuracy.select("language", "support", "top1", "majority_baseline", "top1_at_50")
-    rows = confidence.select("language", "num_videos", "mean_confidence").join(scores, "language", how="left")
-    lines = [
-        LanguageLine(
-            row["language"],
-            row["num_videos"],
-            row["mean_confidence"],
-            row["support"] or 0,
-            round((row["top1"] or 0) * (row["support"] or 0)),
-            row["majority_baseline"],
-            row["top1_at_50"],
-        )
-        for row in rows.collect()
-    ]
+    same = pc.field("evaluation_id") == evaluation_id
+    seen = run.lake.look(LANGUAGE_CONFIDENCE, "language", "num_videos", "mean_confidence", where=same)
+    scores = run.lake.look(LANGUAGE_ACCURACY, "language", "support", "top1", "majority_baseline", "top1_at_50", where=same)
+    by_language = {score["language"]: score for score in scores}
+    lines = [LanguageLine(**row, **_scores_of_line(by_language.get(row["language"]))) for row in seen]
     return language_table(lines, version.load().manifest["languages"], encoder.languages) + f"\n\ntables: {run.lake.root}"
+
+
+def _scores_of_line(score: dict[str, Any] | None) -> dict[str, Any]:
+    """What a language's line says of its test videos, by the names of `LanguageLine`; nothing of one that has none."""
+    if score is None:
+        return {}
+    right = {"support": score["support"], "num_right": round(score["top1"] * score["support"])}
+    return right | {name: score[name] for name in ("majority_baseline", "top1_at_50")}
 
 
 def _contents(rows: DataFrame, *columns: str) -> list[int | None]:
@@ -93,14 +93,14 @@ def _evaluate(run: Run, evaluation_id: str, version: ModelVersion, predictions: 
     return sum(score.support for score in scores)
 
 
-def _rows(run: Run, table: Table, evaluation_id: str) -> DataFrame:
-    return run.lake.read(table).where(F.col("evaluation_id") == evaluation_id)
+def _has_rows(run: Run, table: Table, evaluation_id: str) -> bool:
+    return bool(run.lake.look(table, "evaluation_id", where=pc.field("evaluation_id") == evaluation_id, most=1))
 
 
 def _write(run: Run, table: Table, values: list[tuple[object, ...]], evaluation_id: str) -> None:
     """Adds an evaluation's rows, unless a run that died wrote them; of two runs at once, which see one version of the table, the later adds none."""
     seen = run.lake.version(table)
-    if values and _rows(run, table, evaluation_id).isEmpty():
+    if values and not _has_rows(run, table, evaluation_id):
         run.lake.append_values(table, values, commit_id=f"{evaluation_id}/{seen}")
 
 
@@ -145,5 +145,5 @@ def _confidence_row(evaluation_id: str, seen: Row, score: LanguageScore | None, 
     return evaluation_id, *shares, *fit, *maker, debiased_ece(score.uncalibrated_bins), _structs(score.uncalibrated_bins), abstained
 
 
-def _structs(bins: list[Bin]) -> list[tuple[object, ...]]:
-    return [dataclasses.astuple(b) for b in bins]
+def _structs(bins: list[Bin]) -> list[dict[str, object]]:
+    return [dataclasses.asdict(b) for b in bins]

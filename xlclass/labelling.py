@@ -16,6 +16,7 @@ import logging
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -35,7 +36,7 @@ def find_label_issues(run: Run, version: ModelVersion, evaluation_id: str) -> No
     with run.step("label issues") as step:
         run.lake.ensure(LABEL_ISSUES)
         most = run.settings.labels.per_language
-        if not most or not run.lake.read(LABEL_ISSUES).where(F.col("evaluation_id") == evaluation_id).isEmpty():
+        if not most or run.lake.look(LABEL_ISSUES, "evaluation_id", where=pc.field("evaluation_id") == evaluation_id, most=1):
             return
         found = [tuple(row) for row in mislabelled(judged_videos(run, version), version.load().categories, most).collect()]
         found += worth_labelling(unlabelled_videos(run, version), most)

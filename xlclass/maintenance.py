@@ -21,9 +21,10 @@ from pyspark.sql import functions as F
 
 from xlclass.lake.lease import Lease
 from xlclass.lake.plans import Plans
+from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.lake.tables import Lake
-from xlclass.schemas import MODELS, PREDICTION_LOG, RUNS, TABLES, Table
+from xlclass.schemas import PREDICTION_LOG, RUNS, TABLES, Table
 
 log = logging.getLogger(__name__)
 _DRAFT_SECONDS = 24 * 3600  # a folder without an event that is younger may be of a training under way
@@ -109,7 +110,7 @@ def _remove_plans(lake: Lake) -> int:
 
 def _remove_models(lake: Lake) -> int:
     """Folders of model versions that no event names, and drafts of killed runs, after a day."""
-    known = {row[0] for row in lake.read(MODELS).select("model_version").distinct().collect()} if lake.exists(MODELS) else set()
+    known = {event.model_version for event in Registry(lake.root).history().events}
     strangers = [path for path in _folders(Path(lake.root) / "model_versions") if path.name not in known]
     return _removed([path for path in strangers if time.time() - path.stat().st_mtime > _DRAFT_SECONDS])
 

@@ -164,8 +164,8 @@ class Planner:
     def _profile_channels(self) -> tuple[str | None, int]:
         """The version of the profiles, and how many were written: built where there are none yet, or on request."""
         lake = self.run.lake
-        row = lake.read(CHANNELS).select("profile_version").first()  # all rows are of one version
-        known = row["profile_version"] if row else None
+        rows = lake.look(CHANNELS, "profile_version", most=1)  # all rows are of one version
+        known = rows[0]["profile_version"] if rows else None
         if self.request.dry_run or known and not self.request.full:
             return known, 0
         profiles = channel_profiles(self.catalogue.rows.where(~F.col("unreadable"))).persist()

@@ -28,7 +28,7 @@ def walked(tmp_path_factory):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK", "SPARK", "VIRTUAL_ENV"))}
     environment = {**kept, "XLCLASS": str(checkout), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        ["bash", "-euc", "\n".join(commands)], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
+        ["bash", "-euc", "\n".join(commands)], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1_800
     )
     assert done.returncode == 0, done.stdout[-3000:]
     return folder / "my-catalogue", done.stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import deltalake
 import pytest
-from conftest import ROOT, SETTINGS, VIDEOS, write_catalogue
+from conftest import ROOT, SETTINGS, SHORT_LIVED, VIDEOS, write_catalogue
 from test_embedded_demo import LANGUAGES
 
 from xlclass.lake.registry import Registry
@@ -23,8 +23,8 @@ def submit(job: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     """The job as spark-submit runs it; spark-submit itself sends a Python job's standard error to standard output."""
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "SPARK_CONF_DIR": str(ROOT / "conf")}
     environment.pop("PYSPARK_SUBMIT_ARGS", None)  # of this session's own Spark
-    command = [str(BIN / "spark-submit"), "--master", "local[2]", str(ROOT / "jobs" / f"{job}.py"), *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+    command = [str(BIN / "spark-submit"), "--master", "local[2]", "--driver-java-options", SHORT_LIVED, str(ROOT / "jobs" / f"{job}.py"), *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1_200)
 
 
 def _versions(lake: Path) -> dict[str, int]:

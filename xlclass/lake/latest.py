@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import reduce
+import pyarrow.compute as pc
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
+from xlclass.lake.reading import dataset
+from xlclass.lake.registry import Registry
 from xlclass.lake.tables import Lake
-from xlclass.schemas import LATEST, MODELS, TABLES, Table
+from xlclass.schemas import LATEST, TABLES, Table
 
 
 def publish_latest(lake: Lake, evaluation_id: str, model_version: str) -> None:
@@ -17,14 +15,14 @@ def publish_latest(lake: Lake, evaluation_id: str, model_version: str) -> None:
 
     An evaluation's rows never change once they are whole, so its id tells whether a table has them.
     """
-    if _champion(lake) != model_version:
+    champion = Registry(lake.root).history().champion
+    if champion is None or champion.model_version != model_version:
         return
     lake.ensure(*LATEST)
-    fresh = {table: lake.read(original(table)).where(F.col("evaluation_id") == evaluation_id) for table in LATEST}
-    wanted, found = _evaluations(fresh.items()), _evaluations((table, lake.read(table)) for table in LATEST)
-    for table, rows in fresh.items():
-        if wanted.get(table.name) != found.get(table.name):
-            lake.replace(table, rows)
+    for table in LATEST:
+        wanted = _evaluations(lake, original(table)) & {evaluation_id}
+        if wanted != _evaluations(lake, table):
+            lake.replace_values(table, dataset(lake.root, original(table)).to_table(filter=pc.field("evaluation_id") == evaluation_id))
 
 
 def original(latest: Table) -> Table:
@@ -32,12 +30,5 @@ def original(latest: Table) -> Table:
     return next(table for table in TABLES if f"latest_{table.name}" == latest.name)
 
 
-def _champion(lake: Lake) -> str | None:
-    events = lake.read(MODELS).where("event = 'champion'").orderBy(F.desc("event_number")).select("model_version").first()
-    return events[0] if events else None
-
-
-def _evaluations(tables: Iterable[tuple[Table, DataFrame]]) -> dict[str, list[str]]:
-    """The evaluations in each table that has rows, by its name; one query for all."""
-    ids = [rows.select(F.lit(table.name).alias("name"), "evaluation_id") for table, rows in tables]
-    return {name: sorted(found) for name, found in reduce(DataFrame.unionAll, ids).groupBy("name").agg(F.collect_set("evaluation_id")).collect()}
+def _evaluations(lake: Lake, table: Table) -> set[str]:
+    return {row["evaluation_id"] for row in lake.look(table, "evaluation_id")}

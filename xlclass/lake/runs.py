@@ -13,13 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
-from pyspark.sql import functions as F
+import pyarrow.compute as pc
 
 from xlclass import __version__
 from xlclass.config import Settings, settings_digest
-from xlclass.lake.reading import dataset_of
 from xlclass.lake.tables import Lake
 from xlclass.redaction import redacted, redacted_within
 from xlclass.schemas import RUNS
@@ -78,14 +75,9 @@ class Run:
         log.info("%s: %.1f s%s", name, seconds, f", {step.num_rows:,} rows" if step.num_rows else "")
 
     def record(self, outcome: str, message: str | None = None) -> None:
-        """Writes the run's row: outcome done, refused or failed.
-
-        By deltalake and not by Spark, which would wait for a worker where the run ends because there is none.
-        """
-        self.lake.ensure(RUNS)
-        path = self.lake.path(RUNS)
-        table = DeltaTable(path)
-        write_deltalake(table, pa.Table.from_pylist([self._row(outcome, message)], schema=dataset_of(table, path).schema), mode="append")
+        """Writes the run's row: outcome done, refused or failed."""
+        row = self._row(outcome, message)
+        self.lake.append_values(RUNS, [[row.get(name) for name in RUNS.names]])
 
     def _row(self, outcome: str, message: str | None) -> dict[str, Any]:
         settings = json.dumps(redacted_within(dataclasses.asdict(self.settings)), default=str, sort_keys=True)
@@ -111,17 +103,23 @@ def last_source_version(lake: Lake, source: str) -> str | None:
     """The version of `source` that the last run read that ended well; null when there is none."""
     if not lake.exists(RUNS):
         return None
-    ended = lake.read(RUNS).where((F.col("outcome") == "done") & (F.col("source") == source)).orderBy(F.desc("finished_at")).select("source_version").first()
-    return ended[0] if ended else None
+    ended = lake.look(RUNS, "finished_at", "source_version", where=(pc.field("outcome") == "done") & (pc.field("source") == source))
+    return max(ended, key=_finished)["source_version"] if ended else None
 
 
 def seconds_per_video(lake: Lake) -> float | None:
     """How long the last run that encoded at least 1,000 videos took for one; null when there is none."""
-    if not lake.exists(RUNS):
-        return None
-    steps = lake.read(RUNS).select("finished_at", F.explode("steps").alias("step")).where("step.name = 'encode' AND step.num_rows >= 1000")
-    last = steps.orderBy(F.desc("finished_at")).select(F.col("step.seconds") / F.col("step.num_rows")).first()
-    return last[0] if last else None
+    runs = lake.look(RUNS, "finished_at", "steps") if lake.exists(RUNS) else []
+    for run in sorted(runs, key=_finished, reverse=True):
+        for step in run["steps"] or []:
+            if step["name"] == "encode" and step["num_rows"] >= 1_000:
+                return float(step["seconds"]) / int(step["num_rows"])
+    return None
+
+
+def _finished(run: dict[str, Any]) -> datetime:
+    found: datetime = run["finished_at"]
+    return found
 
 
 def utc_now() -> datetime:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import deltalake
 import pyarrow as pa
+import pyarrow.compute as pc
 from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaMergeBuilder, DeltaTable
+from deltalake.exceptions import CommitFailedError
 from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from xlclass.errors import LakeError
+from xlclass.lake.reading import dataset
 from xlclass.schemas import Column, Table
 
 _TRIES = 4
@@ -40,7 +43,7 @@ class Lake:
 
     def exists(self, table: Table) -> bool:
         """Whether it has been created."""
-        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+        return deltalake.DeltaTable.is_deltatable(self.path(table))
 
     def ensure(self, *tables: Table) -> None:
         """Creates those that are not there (comments, NOT NULL, constraints, clustering); one of an older contract gets the columns it lacks.
@@ -63,9 +66,22 @@ class Lake:
         rows = self.spark.read.format("delta").load(self.path(table))
         return rows.select("*", *(F.lit(None).cast(column.type).alias(column.name) for column in self._lacking(table, rows)))
 
+    def look(self, table: Table, *columns: str, where: pc.Expression | None = None, most: int | None = None) -> list[dict[str, Any]]:
+        """These columns of the rows that `where` is true of, `most` of them if given: a few rows, by Arrow, for which Spark would take a second or two.
+
+        A column that a table of an older contract lacks is null.
+
+        Raises:
+            LakeError: the table is not there.
+        """
+        rows = dataset(self.root, table)
+        scanner = rows.scanner(columns=[name for name in columns if name in rows.schema.names], filter=where)
+        found = scanner.to_table() if most is None else scanner.head(most)
+        return [dict.fromkeys(columns) | row for row in found.to_pylist()]
+
     def version(self, table: Table) -> int:
         """Its newest Delta version."""
-        return int(DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").first()[0])
+        return int(deltalake.DeltaTable(self.path(table)).version())
 
     def append(self, table: Table, rows: DataFrame, commit_id: str | None = None) -> None:
         """Adds rows in one commit; columns are checked and put in the contract's order.
@@ -80,10 +96,17 @@ class Lake:
         self.ensure(table)
         self._write(table, rows, "overwrite", commit_id)
 
-    def append_values(self, table: Table, values: list[tuple[object, ...]], commit_id: str | None = None) -> None:
-        """Adds a few rows that the driver holds, each in the contract's order."""
+    def append_values(self, table: Table, values: Iterable[Sequence[object]], commit_id: str | None = None) -> None:
+        """Adds a few rows that the driver holds, each in the contract's order; a commit with an id is taken once, as in `append`."""
         self.ensure(table)
-        self._write(table, self.spark.createDataFrame(values, self.read(table).select(*table.names).schema), "append", commit_id)
+        rows = [dict(zip(table.names, row, strict=True)) for row in values]
+        self._write_plain(table, pa.Table.from_pylist(rows, dataset(self.root, table).schema), "append", commit_id)
+
+    def replace_values(self, table: Table, rows: pa.Table) -> None:
+        """Writes a few rows, of all columns of the contract, in place of all that the table holds."""
+        self.ensure(table)
+        schema = dataset(self.root, table).schema
+        self._write_plain(table, rows.select(schema.names).cast(schema), "overwrite")
 
     def commit(self, table: Table, staged: DataFrame, commit_id: str, counts: tuple[int, int] | None = None) -> tuple[int, int]:
         """Writes staged rows, and gives how many were new and how many changed: the new (`is_new`) are appended, the others replace the row of their key.
@@ -162,8 +185,7 @@ class Lake:
 
     def _is_current(self, table: Table) -> bool:
         """Whether it is there with all columns: by its log, without Spark, which would wait where it has no worker."""
-        path = self.path(table)
-        return deltalake.DeltaTable.is_deltatable(path) and not set(table.names) - {field.name for field in deltalake.DeltaTable(path).schema().fields}
+        return self.exists(table) and not set(table.names) - {field.name for field in deltalake.DeltaTable(self.path(table)).schema().fields}
 
     def _files(self, table: Table) -> pa.Table:
         """The files of its newest version, with the statistics that its log has of each."""
@@ -197,6 +219,22 @@ class Lake:
         if commit_id:
             writer = writer.option("txnAppId", _application(table, commit_id)).option("txnVersion", 1)
         _retried(lambda: writer.save(self.path(table)))
+
+    def _write_plain(self, table: Table, rows: pa.Table, mode: Literal["append", "overwrite"], commit_id: str | None = None) -> None:
+        """By delta-rs and not by Spark, which takes a second or two for it, and would wait for a worker where a run ends because there is none.
+
+        Of two writers at once one loses: it tries again, unless the other's commit was of the same id.
+        """
+        taken = [deltalake.Transaction(_application(table, commit_id), 1)] if commit_id else None
+        for left in reversed(range(_TRIES)):
+            if commit_id and self.has_taken(table, commit_id):
+                return
+            try:
+                deltalake.write_deltalake(self.path(table), rows, mode=mode, commit_properties=deltalake.CommitProperties(app_transactions=taken))
+                return
+            except CommitFailedError:
+                if not left:
+                    raise
 
     def _merge(self, table: Table, rows: DataFrame, commit_id: str, clauses: Callable[[DeltaMergeBuilder], DeltaMergeBuilder]) -> None:
         same_key = " AND ".join(f"old.{key} = new.{key}" for key in table.keys if key in rows.columns)
