@@ -17,6 +17,7 @@ from xlclass.errors import EncoderError
 from xlclass.lake.lease import Lease
 from xlclass.lake.plans import Plan, Plans, Staged
 from xlclass.lake.runs import Run, utc_now
+from xlclass.lake.session import beside
 from xlclass.model.bundle import ModelVersion
 from xlclass.pending import CARRIED, of_languages, unlike_embeddings
 from xlclass.pipeline import classify_embeddings, encode_key, encode_videos, log_rows, prepare_videos, threads_of
@@ -149,18 +150,26 @@ class Chunks:
             embeddings = Staged.of(embeddings.rows.where(_failure().isNull()), _sums())
             if videos:
                 videos = Staged.of(videos.rows.join(F.broadcast(failed.select("video_id")), "video_id", how="left_anti"), _video_sums())
-        if videos:
-            tally |= {name: videos.sums[name] for name in COUNTED_LATER}
-            self._commit(VIDEOS, videos, commit_id)
-        if embeddings:
-            self._commit(EMBEDDINGS, Staged(embeddings.rows.drop("is_encoded"), embeddings.sums), commit_id)
-            if self.version:
-                known = embeddings.rows if self.are_scored else self._as_predicted(embeddings.rows)
-                scored = classify_embeddings(known, self.version, self.run.run_id, threads_of(self.run.lake.spark))
-                predictions = self.plans.stage_summed(scored, _sums(), plan.plan_id, chunk, "predictions")
-                self._commit(PREDICTIONS, predictions, commit_id)
-                self.run.lake.append(PREDICTION_LOG, log_rows(predictions.rows), commit_id)
+        with beside(self.run.lake.spark, self._score, plan, chunk, embeddings) as scored:
+            if videos:
+                tally |= {name: videos.sums[name] for name in COUNTED_LATER}
+                self._commit(VIDEOS, videos, commit_id)
+            if embeddings:
+                self._commit(EMBEDDINGS, Staged(embeddings.rows.drop("is_encoded"), embeddings.sums), commit_id)
+        predictions = scored.result()
+        if predictions:
+            self._commit(PREDICTIONS, predictions, commit_id)
+            self.run.lake.append(PREDICTION_LOG, log_rows(predictions.rows), commit_id)
         return tally
+
+    def _score(self, plan: Plan, chunk: int, embeddings: Staged | None) -> Staged | None:
+        """The chunk's rows of `predictions`, staged; null where there is nothing to score, or nothing to score it with."""
+        if not embeddings or not self.version:
+            return None
+        self.run.lake.read_logs(PREDICTION_LOG)
+        rows = embeddings.rows if self.are_scored else self._as_predicted(embeddings.rows)
+        scored = classify_embeddings(rows, self.version, self.run.run_id, threads_of(self.run.lake.spark))
+        return self.plans.stage_summed(scored, _sums(), plan.plan_id, chunk, "predictions")
 
     def _as_predicted(self, embeddings: DataFrame) -> DataFrame:
         """The rows with `is_new` as `predictions` has it: a video whose embedding is changed may have been passed over there."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -20,6 +18,7 @@ from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import LakeError
 from xlclass.lake.plans import Plan, Plans
 from xlclass.lake.runs import Run, last_source_version, seconds_per_video
+from xlclass.lake.session import beside
 from xlclass.lake.sources import Catalogue
 from xlclass.model.bundle import ModelVersion
 from xlclass.pending import Comparison, Input, chunk_of, compare, gone_ids, in_step, pending_ids, pending_rows, rejected_rows, stale_embeddings, stale_videos
@@ -64,8 +63,7 @@ class Planner:
             taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
             preparation, since = load_preparation(settings), self.request.since
             given = Input(self.catalogue, preparation, taxonomy, profile_version, settings.source.visual_dim, self.run.started_at, since)
-            with ThreadPoolExecutor(1) as beside:  # the comparison: each is half Spark's own latency, on one core
-                looked = beside.submit(inheritable_thread_target(self.run.lake.spark)(in_step), self.run.lake, self.encoder.encoder_id, self.version)
+            with beside(self.run.lake.spark, in_step, self.run.lake, self.encoder.encoder_id, self.version) as looked:
                 comparison = compare(given, self.run.lake)
             step.num_rows = comparison.states.total()
             try:

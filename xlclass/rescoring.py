@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from xlclass.lake.lease import Lease
 from xlclass.lake.plans import Plans, Rescoring
 from xlclass.lake.runs import Run, Step
+from xlclass.lake.session import beside
 from xlclass.lake.tables import Lake
 from xlclass.model.bundle import ModelVersion
 from xlclass.pending import FEW, have_same_rows, hinted, of_languages
@@ -86,9 +87,12 @@ class Scorer:
     def _carry_out(self, noted: Rescoring, all_rows: DataFrame | None = None) -> None:
         self.plans.begin_rescoring(noted)
         self.lease.check()
-        if all_rows is not None:
-            self.run.lake.replace(PREDICTIONS, all_rows, noted.commit_id)
-        end_rescoring(self.run.lake, self.plans)
+        lake = self.run.lake
+        with beside(lake.spark, lake.read_logs, EMBEDDINGS, PREDICTION_LOG) as read:
+            if all_rows is not None:
+                lake.replace(PREDICTIONS, all_rows, noted.commit_id)
+            end_rescoring(lake, self.plans)
+        read.result()
 
     def _scored(self, rows: DataFrame) -> DataFrame:
         return classify_embeddings(rows, self.version, self.run.run_id, threads_of(rows.sparkSession))

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
 
 import pyspark
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkConf, SparkContext, inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from xlclass import __version__
 from xlclass.doctor import MIN_JAVA
 from xlclass.errors import MachineError
 
+_T = TypeVar("_T")
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _ALWAYS = {
     "spark.sql.extensions": _DELTA_EXTENSION,
@@ -59,6 +64,16 @@ def open_session(name: str) -> SparkSession:
     _check_delta(spark)
     _check_workers(spark)
     return spark
+
+
+@contextmanager
+def beside(spark: SparkSession, work: Callable[..., _T], *given: object) -> Iterator[Future[_T]]:
+    """While the block runs `work` does, in a thread of its own: half of a small job is Spark's own latency, on one core.
+
+    The block's end waits for it, and its result is the future's; an error of `work` comes where the result is asked for.
+    """
+    with ThreadPoolExecutor(1) as threads:
+        yield threads.submit(inheritable_thread_target(spark)(work), *given)
 
 
 def _refuse_connect(remote: str | None, mode: str | None = None) -> None:
