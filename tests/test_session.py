@@ -1,5 +1,7 @@
 """What does not fit is said before any work."""
 
+import threading
+
 import pytest
 
 from xlclass.errors import MachineError
@@ -34,3 +36,21 @@ def test_open_session_refuses_spark_connect(spark, monkeypatch):
     monkeypatch.setenv("SPARK_REMOTE", "sc://somewhere:15002")
     with pytest.raises(MachineError, match=r"this is Spark Connect \(sc://somewhere:15002\), which xlclass cannot run on: submit the job to a master"):
         session.open_session("again")
+
+
+def test_beside_works_while_the_block_does_and_gives_its_result_or_its_error(spark):
+    block_runs = threading.Event()
+    with session.beside(spark, block_runs.wait, 30) as waited:
+        block_runs.set()
+    assert waited.result() is True
+    with session.beside(spark, int, "no number") as failed:
+        pass
+    with pytest.raises(ValueError, match="no number"):
+        failed.result()
+
+
+def test_beside_does_what_has_begun_when_the_block_fails(spark):
+    done = []
+    with pytest.raises(KeyError), session.beside(spark, done.append, 1):
+        raise KeyError
+    assert done == [1]

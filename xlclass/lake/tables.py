@@ -102,7 +102,10 @@ class Lake:
         self._write(table, rows, "overwrite", commit_id)
 
     def append_values(self, table: Table, values: Iterable[Sequence[object]], commit_id: str | None = None) -> None:
-        """Adds a few rows that the driver holds, each in the contract's order; a commit with an id is taken once, as in `append`."""
+        """Adds a few rows that the driver holds, each in the contract's order; a commit with an id is taken once, as in `append`.
+
+        Not to a table with clustering, which delta-rs does not write.
+        """
         self.ensure(table)
         rows = [dict(zip(table.names, row, strict=True)) for row in values]
         self._write_plain(table, pa.Table.from_pylist(rows, dataset(self.root, table).schema), "append", commit_id)
