@@ -35,6 +35,7 @@ def _versions(lake):
 
 def _add_to_log(lake, rows, num_files=1):
     """In one commit, which Spark makes: the log is clustered."""
+    lake.ensure(PREDICTION_LOG)
     lake.append(PREDICTION_LOG, lake.spark.createDataFrame(lake.spark.sparkContext.parallelize(rows, num_files), lake.read(PREDICTION_LOG).schema))
 
 
