@@ -37,7 +37,7 @@ def debian_root(folder: Path, release: str) -> Path:
     return folder
 
 
-def in_root(root: Path, command: list[str], timeout: int = 900) -> subprocess.CompletedProcess:
+def in_root(root: Path, command: list[str], timeout: int = 1_800) -> subprocess.CompletedProcess:
     """The command as root inside, with a network."""
     environment = {name: value for name, value in os.environ.items() if name.upper().startswith(_PASSED_ON)}
     environment |= {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
@@ -45,7 +45,7 @@ def in_root(root: Path, command: list[str], timeout: int = 900) -> subprocess.Co
     return subprocess.run(entered, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False)
 
 
-def as_user(root: Path, lake: Path, user: int, command: list[str], timeout: int = 900) -> subprocess.CompletedProcess:
+def as_user(root: Path, lake: Path, user: int, command: list[str], timeout: int = 1_800) -> subprocess.CompletedProcess:
     """The command as a container of the image runs it: as `user`, no network, nothing to write to but /tmp and /lake (the folder `lake`)."""
     container = (
         "ip link set lo up && "
