@@ -20,15 +20,11 @@ def publish_latest(lake: Lake, evaluation_id: str, model_version: str) -> None:
         return
     lake.ensure(*LATEST)
     for table in LATEST:
-        wanted = _evaluations(lake, original(table)) & {evaluation_id}
-        if wanted != _evaluations(lake, table):
-            lake.replace_values(table, dataset(lake.root, original(table)).to_table(filter=pc.field("evaluation_id") == evaluation_id))
+        rows = dataset(lake.root, original(table)).to_table(filter=pc.field("evaluation_id") == evaluation_id)
+        if set(rows["evaluation_id"].to_pylist()) != {row["evaluation_id"] for row in lake.look(table, "evaluation_id")}:
+            lake.replace_values(table, rows)
 
 
 def original(latest: Table) -> Table:
     """The table that holds every evaluation."""
     return next(table for table in TABLES if f"latest_{table.name}" == latest.name)
-
-
-def _evaluations(lake: Lake, table: Table) -> set[str]:
-    return {row["evaluation_id"] for row in lake.look(table, "evaluation_id")}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import pyarrow.compute as pc
@@ -104,22 +105,17 @@ def last_source_version(lake: Lake, source: str) -> str | None:
     if not lake.exists(RUNS):
         return None
     ended = lake.look(RUNS, "finished_at", "source_version", where=(pc.field("outcome") == "done") & (pc.field("source") == source))
-    return max(ended, key=_finished)["source_version"] if ended else None
+    return max(ended, key=itemgetter("finished_at"))["source_version"] if ended else None
 
 
 def seconds_per_video(lake: Lake) -> float | None:
     """How long the last run that encoded at least 1,000 videos took for one; null when there is none."""
     runs = lake.look(RUNS, "finished_at", "steps") if lake.exists(RUNS) else []
-    for run in sorted(runs, key=_finished, reverse=True):
+    for run in sorted(runs, key=itemgetter("finished_at"), reverse=True):
         for step in run["steps"] or []:
             if step["name"] == "encode" and step["num_rows"] >= 1_000:
                 return float(step["seconds"]) / int(step["num_rows"])
     return None
-
-
-def _finished(run: dict[str, Any]) -> datetime:
-    found: datetime = run["finished_at"]
-    return found
 
 
 def utc_now() -> datetime:

@@ -234,15 +234,12 @@ class Lake:
         Of two writers at once one loses: it tries again, unless the other's commit was of the same id.
         """
         taken = [deltalake.Transaction(_application(table, commit_id), 1)] if commit_id else None
-        for left in reversed(range(_TRIES)):
-            if commit_id and self.has_taken(table, commit_id):
-                return
-            try:
+
+        def write() -> None:
+            if not (commit_id and self.has_taken(table, commit_id)):
                 deltalake.write_deltalake(self.path(table), rows, mode=mode, commit_properties=deltalake.CommitProperties(app_transactions=taken))
-                return
-            except CommitFailedError:
-                if not left:
-                    raise
+
+        _retried(write)
 
     def _merge(self, table: Table, rows: DataFrame, commit_id: str, clauses: Callable[[DeltaMergeBuilder], DeltaMergeBuilder]) -> None:
         same_key = " AND ".join(f"old.{key} = new.{key}" for key in table.keys if key in rows.columns)
@@ -280,7 +277,7 @@ def _retried(write: Callable[[], object]) -> None:
         try:
             write()
             return
-        except DeltaConcurrentModificationException:
+        except (DeltaConcurrentModificationException, CommitFailedError):  # Spark's and delta-rs's
             if not left:
                 raise
 
