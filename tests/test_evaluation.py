@@ -11,6 +11,7 @@ from test_scoring import SCORED
 
 from xlclass.encoders import resolve_encoder
 from xlclass.evaluation import _confidence_row, evaluate, summary
+from xlclass.lake import evaluations
 from xlclass.lake.tables import Lake
 from xlclass.pipeline import classify_embeddings, scored_videos
 from xlclass.quality.calibration_error import bins_of, debiased_ece
@@ -147,8 +148,6 @@ def test_evaluate_completes_what_a_run_that_died_left(evaluated, num_written):
 
 def test_evaluate_of_two_runs_at_once_adds_its_rows_once(evaluated, monkeypatch):
     """The second looked before the first wrote: it sees no rows, at the version that the first saw."""
-    import xlclass.evaluation as module
-
     run, version, _ = evaluated
     whole = _contents(run)
     for table in EVALUATED:
@@ -156,7 +155,7 @@ def test_evaluate_of_two_runs_at_once_adds_its_rows_once(evaluated, monkeypatch)
     seen = {table.name: run.lake.version(table) for table in EVALUATED}
     evaluate(run, version)
     monkeypatch.setattr(run.lake, "version", lambda table: seen[table.name])
-    monkeypatch.setattr(module, "_has_rows", lambda run, table, evaluation_id: False)
+    monkeypatch.setattr(evaluations, "has_rows", lambda lake, table, evaluation_id: False)
     evaluate(run, version)
     assert _contents(run) == whole
 

@@ -10,6 +10,7 @@ from test_training import ROWS, TITLES
 
 from xlclass.evaluation import evaluate
 from xlclass.labelling import find_label_issues, judged_videos, unlabelled_videos
+from xlclass.lake import evaluations
 from xlclass.quality.splits import Split
 from xlclass.schemas import LABEL_ISSUES, MODELS, VIDEOS, unpack_vectors
 
@@ -48,6 +49,19 @@ def test_find_label_issues_fills_the_table_once(evaluated):
     assert len(wrong & WRONG) >= 2 * len(wrong - WRONG)
     assert worth
     assert worth <= {f"new{i}" for i in range(5)}
+
+
+def test_find_label_issues_of_two_runs_at_once_adds_its_rows_once(evaluated, monkeypatch):
+    """The second looked before the first wrote: it sees no rows, at the version that the first saw."""
+    run, version, _ = evaluated
+    run.lake.ensure(LABEL_ISSUES)
+    seen = run.lake.version(LABEL_ISSUES)
+    find_label_issues(run, version, "of two at once")
+    num_rows = run.lake.num_rows(LABEL_ISSUES)
+    monkeypatch.setattr(run.lake, "version", lambda table: seen)
+    monkeypatch.setattr(evaluations, "has_rows", lambda lake, table, evaluation_id: False)
+    find_label_issues(run, version, "of two at once")
+    assert run.lake.num_rows(LABEL_ISSUES) == num_rows
 
 
 def test_judged_videos_are_judged_out_of_sample(evaluated):

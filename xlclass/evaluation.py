@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from xlclass.config import settings_digest
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import ModelError
+from xlclass.lake import evaluations
 from xlclass.lake.latest import publish_latest
 from xlclass.lake.runs import Run, utc_now
 from xlclass.model.bundle import ModelVersion
@@ -22,7 +23,7 @@ from xlclass.quality.metrics import LanguageScore, ratio, wilson
 from xlclass.quality.scoring import confidence_by_language, confusion, score_languages
 from xlclass.quality.selective import COVERAGES
 from xlclass.quality.summary import LanguageLine, language_table
-from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS, VIDEOS, Table
+from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS, VIDEOS
 
 _TABLES = (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE)  # in this order: an evaluation is done when it is in the last one
 
@@ -39,7 +40,7 @@ def evaluate(run: Run, version: ModelVersion) -> str:
         measured = [table.names for table in _TABLES]  # so that what an older xlclass did not measure is measured now
         evaluation_id = settings_digest(version.name, manifest["split"], _contents(videos), contents, measured)
         run.lake.ensure(*_TABLES)
-        if not _has_rows(run, _TABLES[-1], evaluation_id):
+        if not evaluations.has_rows(run.lake, _TABLES[-1], evaluation_id):
             step.num_rows = _evaluate(run, evaluation_id, version, predictions, videos)
         publish_latest(run.lake, evaluation_id, version.name)
     return evaluation_id
@@ -89,19 +90,8 @@ def _evaluate(run: Run, evaluation_id: str, version: ModelVersion, predictions: 
         [_confidence_row(evaluation_id, seen, by_language.get(seen["language"]), maker) for seen in confidence_by_language(predictions).collect()],
     )
     for table, values in zip(_TABLES, rows, strict=True):
-        _write(run, table, values, evaluation_id)
+        evaluations.add_rows(run.lake, table, values, evaluation_id)
     return sum(score.support for score in scores)
-
-
-def _has_rows(run: Run, table: Table, evaluation_id: str) -> bool:
-    return bool(run.lake.look(table, "evaluation_id", where=pc.field("evaluation_id") == evaluation_id, most=1))
-
-
-def _write(run: Run, table: Table, values: list[tuple[object, ...]], evaluation_id: str) -> None:
-    """Adds an evaluation's rows, unless a run that died wrote them; of two runs at once, which see one version of the table, the later adds none."""
-    seen = run.lake.version(table)
-    if values and not _has_rows(run, table, evaluation_id):
-        run.lake.append_values(table, values, commit_id=f"{evaluation_id}/{seen}")
 
 
 def _accuracy_row(evaluation_id: str, score: LanguageScore, reference: float | None, maker: tuple[str, str]) -> tuple[object, ...]:

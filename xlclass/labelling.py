@@ -16,10 +16,10 @@ import logging
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from xlclass.lake import evaluations
 from xlclass.lake.runs import Run
 from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline import split_of
@@ -36,12 +36,11 @@ def find_label_issues(run: Run, version: ModelVersion, evaluation_id: str) -> No
     with run.step("label issues") as step:
         run.lake.ensure(LABEL_ISSUES)
         most = run.settings.labels.per_language
-        if not most or run.lake.look(LABEL_ISSUES, "evaluation_id", where=pc.field("evaluation_id") == evaluation_id, most=1):
+        if not most or evaluations.has_rows(run.lake, LABEL_ISSUES, evaluation_id):
             return
         found = [tuple(row) for row in mislabelled(judged_videos(run, version), version.load().categories, most).collect()]
         found += worth_labelling(unlabelled_videos(run, version), most)
-        if found:
-            run.lake.append_values(LABEL_ISSUES, [(evaluation_id, *row) for row in found])
+        evaluations.add_rows(run.lake, LABEL_ISSUES, [(evaluation_id, *row) for row in found], evaluation_id)
         step.num_rows = len(found)
 
 
