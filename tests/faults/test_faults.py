@@ -42,7 +42,8 @@ class System:
     def start(self, *arguments: str, job: str = "backfill", master: str = "local[2,4]") -> subprocess.Popen:
         environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "SPARK_CONF_DIR": str(ROOT / "conf")}
         environment.pop("PYSPARK_SUBMIT_ARGS", None)
-        command = [str(BIN / "spark-submit"), "--master", master, str(ROOT / "jobs" / f"{job}.py"), "--conf", str(self.settings), *arguments]
+        small = [] if master.startswith("local") else ["--conf", "spark.sql.shuffle.partitions=4"]  # as jobs have it on a local master
+        command = [str(BIN / "spark-submit"), "--master", master, *small, str(ROOT / "jobs" / f"{job}.py"), "--conf", str(self.settings), *arguments]
         log = (self.folder / "log.txt").open("ab")
         return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
