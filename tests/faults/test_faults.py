@@ -90,7 +90,7 @@ def _numbers(name: str, row: dict) -> np.ndarray:
     if name == "embeddings":
         return np.frombuffer(row["vector"] or b"", "<f2")
     if name == "predictions" and row["confidences"] is not None:
-        return np.array([row["top_logit"], row["top_confidence"], *dict(sorted(row["confidences"])).values()])
+        return np.array([row["top_logit"], row["top_confidence"], *(value for _, value in sorted(row["confidences"]))])
     return np.empty(0)
 
 
