@@ -157,7 +157,7 @@ class Lake:
 
     def optimize(self, table: Table) -> bool:
         """Joins small files, in the order of the table's clustering, where there are many; gives whether it did."""
-        if self._num_files(table) <= _MANY_FILES:  # cheap, and never too few
+        if self._num_files_kept(table) <= _MANY_FILES:  # cheap, and never too few
             return False
         detail = DeltaTable.forPath(self.spark, self.path(table)).detail().select("numFiles", "sizeInBytes").first()
         crowded = detail["numFiles"] > _MANY_FILES + 2 * detail["sizeInBytes"] // _FILE_BYTES
@@ -171,12 +171,12 @@ class Lake:
 
     def vacuum(self, table: Table, hours: int) -> int:
         """Removes data files that no version of the last `hours` needs, and gives how many; the table gets no new version."""
-        before = self._num_files(table)
+        before = self._num_files_kept(table)
         conf = {"spark.databricks.delta.vacuum.logging.enabled": "false", "spark.databricks.delta.retentionDurationCheck.enabled": "false"}
         conf["spark.sql.sources.parallelPartitionDiscovery.parallelism"] = str(_LISTING)
         with _set(self.spark, conf):  # the check would refuse what the settings ask for
             DeltaTable.forPath(self.spark, self.path(table)).vacuum(hours)
-        return before - self._num_files(table)
+        return before - self._num_files_kept(table)
 
     def _ensure(self, table: Table) -> None:
         if self._is_current(table):
@@ -199,7 +199,7 @@ class Lake:
         """The files of its newest version, with the statistics that its log has of each."""
         return pa.table(deltalake.DeltaTable(self.path(table)).get_add_actions(flatten=True))
 
-    def _num_files(self, table: Table) -> int:
+    def _num_files_kept(self, table: Table) -> int:
         return sum(1 for _ in Path(self.path(table)).rglob("*.parquet"))  # those of older versions included
 
     def _evolve(self, table: Table) -> None:
