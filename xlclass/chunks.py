@@ -28,6 +28,7 @@ _TASK_VIDEOS = 2_000  # videos a task encodes: seconds, so that progress shows a
 _MOST_FAILED = 0.5  # share of a chunk's texts that may fail before it is the encoder that is broken
 _ENCODED = "rows_encoded"
 _NEW, _CHANGED = "rows_new", "rows_changed"
+_FRESH, _KEPT = "rows_to_encode", "rows_with_vector"
 _FAILED_ROWS = "rows_failed"  # of the source, beside the rules in a chunk's tally
 _FAILURES = dict(zip(ENCODING, (FAILED, NOT_FINITE), strict=True))
 
@@ -105,13 +106,10 @@ class Chunks:
 
     def _encode(self, plan: Plan, chunk: int, videos: Staged | None) -> Staged | None:
         """The chunk's rows of `embeddings`, with `is_new` and `is_encoded`; a vector that is right already is copied."""
-        pending = self._to_encode(plan, chunk, videos) if videos is not None else None
-        stale = self.plans.rows(plan.plan_id, "stale", f"chunk={chunk}")
-        both = [rows.select("video_id", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector") for rows in (pending, stale) if rows]
-        if not both:
+        found = self._to_encode(plan, chunk, videos)
+        if found is None:
             return None
-        todo = of_languages(both[0] if len(both) == 1 else both[0].unionByName(both[1]), self.languages)
-        num_fresh, num_kept = todo.agg(F.count_if(~F.col("has_vector")), F.count_if("has_vector")).first()
+        todo, num_fresh, num_kept = found.rows, found.sums[_FRESH], found.sums[_KEPT]
         encoded = self._encoded(todo.where("NOT has_vector"), num_fresh)
         if num_kept:
             vectors, kept = self.run.lake.read(EMBEDDINGS).select("video_id", "vector"), todo.where("has_vector").drop("text")
@@ -131,15 +129,30 @@ class Chunks:
         rows = encode_videos(fresh, self.encoder, num_tasks, threads_of(self.run.lake.spark))
         return rows.withColumn("is_encoded", F.lit(True))
 
-    def _to_encode(self, plan: Plan, chunk: int, videos: Staged) -> DataFrame:
-        """The chunk's videos with `is_new` and `has_vector` as `embeddings` has it, without those whose row there is right; the changed are staged."""
-        new = videos.rows.where("is_new").withColumn("has_vector", F.lit(False))
+    def _to_encode(self, plan: Plan, chunk: int, videos: Staged | None) -> Staged | None:
+        """The chunk's videos whose row of `embeddings` is not right, with `is_new` and `has_vector` as it has it; null where none was planned."""
+        pending = self._pending(plan, chunk, videos) if videos else None
+        stale = self.plans.rows(plan.plan_id, "stale", f"chunk={chunk}")
+        names = ("video_id", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector")
+        both = [rows.select(*names) for rows in (pending and pending.rows, stale) if rows]
+        if not both:
+            return None
+        rows = of_languages(both[0] if len(both) == 1 else both[0].unionByName(both[1]), self.languages)
+        return Staged(rows, pending.sums) if pending and stale is None and not self.languages else Staged.of(rows, _vector_sums())
+
+    def _pending(self, plan: Plan, chunk: int, videos: Staged) -> Staged:
+        """Of the chunk's videos the new ones, and of the changed ones, which are staged, those whose row of `embeddings` is not right."""
+        num_new = videos.sums[_NEW]
+        new = Staged(videos.rows.where("is_new").withColumn("has_vector", F.lit(False)), {_FRESH: num_new, _KEPT: 0})
         if not videos.sums[_CHANGED]:
             return new
         changed = videos.rows.where("NOT is_new")
         known = self.run.lake.read(EMBEDDINGS).join(F.broadcast(changed.select("video_id")), "video_id", how="left_semi")
-        unlike = unlike_embeddings(changed, known, self.encoder.encoder_id).select(new.columns)
-        return new.unionByName(self.plans.stage(unlike, plan.plan_id, chunk, "changed"))
+        unlike = unlike_embeddings(changed, known, self.encoder.encoder_id).select(new.rows.columns)
+        staged = self.plans.stage_summed(unlike, _vector_sums(), plan.plan_id, chunk, "changed")
+        if not num_new:
+            return staged
+        return Staged(new.rows.unionByName(staged.rows), {name: new.sums[name] + staged.sums[name] for name in new.sums})
 
     def _commit_chunk(self, plan: Plan, chunk: int, videos: Staged | None, embeddings: Staged | None) -> dict[str, int]:
         commit_id = f"{plan.plan_id}/{chunk}"
@@ -235,6 +248,11 @@ def _video_sums() -> dict[str, Column]:
 def _embedding_sums() -> dict[str, Column]:
     """And in those of `embeddings`: how many were encoded, and how many break each rule."""
     return _sums() | {_ENCODED: F.count_if("is_encoded"), **{rule: F.count_if(_failure() == rule) for rule in ENCODING}}
+
+
+def _vector_sums() -> dict[str, Column]:
+    """What is counted in rows that have `has_vector`."""
+    return {_FRESH: F.count_if(~F.col("has_vector")), _KEPT: F.count_if("has_vector")}
 
 
 def _counts(staged: Staged) -> tuple[int, int]:

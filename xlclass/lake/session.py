@@ -29,6 +29,7 @@ _UNLESS_SET = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",  # texts that are sorted by length together
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.codegen.cache.maxEntries": "1000",  # a backfill generates more than the 100 classes that are kept: each run in a session compiled them anew
+    "spark.python.sql.dataFrameDebugging.enabled": "false",  # looks up the line of Python for every column that is named: a second of a small run
     "spark.databricks.delta.snapshotPartitions": "8",  # tasks that read a table's log, several times a commit: of the 50 by default most are empty
 }
 _LOCAL_UNLESS_SET = {
