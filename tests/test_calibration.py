@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from xlclass.config import CalibrationSettings
-from xlclass.model.calibration import ISOTONIC_ROWS, Calibration, fit_calibration, log_losses
+from xlclass.model.calibration import ISOTONIC_ROWS, Calibration, competing, fit_calibration, log_losses
 from xlclass.model.prior_shift import MOST, estimated_priors, prior_shift
 
 PLATT, ISOTONIC, NONE = (CalibrationSettings(method=method) for method in ("platt", "isotonic", "none"))
@@ -126,10 +126,34 @@ def test_fit_calibration_isotonic_waits_for_enough_videos():
 
 def test_calibration_comes_back_from_json():
     logits, labels = drawn(3_000, [0.5, 1.0], [0.0, -1.0])
-    found = dataclasses.replace(fit_calibration(logits, labels, ["en"] * 3_000, ISOTONIC), prior_shifts={"th": (0.5, -0.5)})
+    found = dataclasses.replace(fit_calibration(logits, labels, ["en"] * 3_000, ISOTONIC), prior_shifts={"th": (0.5, -0.5)}, competition=0.5)
     again = Calibration.of_manifest(json.loads(json.dumps(dataclasses.asdict(found))))
     languages = ["en", "de", "th"] * 1_000
     np.testing.assert_array_equal(again.log_odds(logits, languages), found.log_odds(logits, languages))
+
+
+@pytest.mark.parametrize("power", [0.0, 0.3, 1.0])
+def test_competing_divides_by_a_power_of_the_sum(power):
+    confidences = np.random.default_rng(4).beta(0.5, 3, (300, 5)) + 1e-4
+    confidences = confidences / confidences.max() * 0.99
+    expected = confidences / confidences.sum(axis=1, keepdims=True) ** power
+    np.testing.assert_allclose(expit(competing(logit(confidences), power)), expected, rtol=1e-6)
+
+
+def test_competing_is_finite_whatever_the_log_odds():
+    far = np.array([[800.0, -800.0, 0.0], [-800.0, -800.0, -800.0], [800.0, 800.0, 800.0]])
+    given = competing(far, 1.0)
+    assert np.isfinite(given).all()
+    np.testing.assert_allclose(expit(given[1:]), 1 / 3)
+
+
+def test_categories_compete_in_languages_without_labels_only():
+    plain = Calibration((1.0, 1.0), (0.0, 0.0), {"fr": (1.0, 0.0)}, {"th": (0.5, 0.0)})
+    logits, languages = np.array([[2.0, 1.0]] * 3), ["fr", "th", "de"]
+    given, before = (each.log_odds(logits, languages) for each in (dataclasses.replace(plain, competition=1.0), plain))
+    np.testing.assert_array_equal(given[0], before[0])
+    np.testing.assert_allclose(expit(given[2]).sum(), 1.0)
+    np.testing.assert_allclose(given[1], given[2] + [0.5, 0.0])
 
 
 def test_log_losses_agree_with_scikit_learn():

@@ -9,7 +9,7 @@ from xlclass.config import CalibrationSettings, LakeSettings, Settings, SourceSe
 from xlclass.model.calibration import log_losses
 from xlclass.model.examples import Examples
 from xlclass.model.fitting import fit
-from xlclass.model.left_out import Say, Sides, best_damping, best_neighbours, best_smoothing, leave_out
+from xlclass.model.left_out import Say, Sides, best_competition, best_damping, best_neighbours, best_smoothing, leave_out
 
 DIM, SETTINGS = (
     8,
@@ -29,6 +29,14 @@ def sample(num, language, priors, seed, spread=1.0):
     chosen = rng.choice(len(priors), num, p=priors)
     vectors = centres[chosen] + rng.normal(0, spread, (num, DIM))
     return Examples(vectors.astype(np.float32), np.eye(len(priors), dtype=np.float32)[chosen], np.full(num, language, object))
+
+
+def independent(num, language, rates, seed):
+    """Videos that have each category with its rate, whatever else they have; a vector is the sum of its categories' centres, and noise."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).normal(0, 1, (len(rates), DIM))
+    labels = (rng.random((num, len(rates))) < rates).astype(np.float32)
+    return Examples((labels @ centres + rng.normal(0, 0.7, (num, DIM))).astype(np.float32), labels, np.full(num, language, object))
 
 
 def sides(en, fr, spread=1.0):
@@ -56,7 +64,8 @@ def odd_ones(sides, far=6.0):
 
 def damping(sides, settings=SETTINGS):
     trials = leave_out(sides, settings)
-    return best_damping(trials, best_neighbours(trials, settings), settings)
+    say = best_neighbours(trials, settings)
+    return best_damping(trials, say, best_competition(trials, say, settings), settings)
 
 
 def test_fit_believes_a_prior_shift_that_languages_left_out_confirm(fitted):
@@ -88,10 +97,10 @@ def test_unlabelled_neighbours_are_heard_where_languages_left_out_are_better_off
 
 def test_unlabelled_neighbours_are_not_heard_where_none_is_better_off_or_none_are_wanted():
     trials = leave_out(sides([0.4, 0.3, 0.3], [0.4, 0.3, 0.3], 0.5), SETTINGS)
-    assert best_smoothing(trials, best_neighbours(trials, SETTINGS), 0.0, SETTINGS) == Say()
-    assert best_smoothing(trials, Say(), 0.0, SETTINGS).weight > 0  # labelled neighbours had said the same
+    assert best_smoothing(trials, best_neighbours(trials, SETTINGS), 0.0, 0.0, SETTINGS) == Say()
+    assert best_smoothing(trials, Say(), 0.0, 0.0, SETTINGS).weight > 0  # labelled neighbours had said the same
     unwanted = dataclasses.replace(SETTINGS, calibration=CalibrationSettings(min_unlabelled=50, unlabelled_prototypes=0))
-    assert best_smoothing(trials, Say(), 0.0, unwanted) == Say()
+    assert best_smoothing(trials, Say(), 0.0, 0.0, unwanted) == Say()
 
 
 def test_best_damping_is_none_where_the_languages_do_not_confirm_it():
@@ -102,10 +111,31 @@ def test_best_damping_is_none_where_the_languages_do_not_confirm_it():
 def test_nothing_is_left_out_of_one_language_and_too_few_videos_shift_no_prior():
     one = Sides(*(sample(200, "en", [0.5, 0.5], seed) for seed in (1, 2, 3)))
     assert leave_out(one, SETTINGS) == []
-    assert best_damping([], Say(), SETTINGS) == 0
+    assert best_damping([], Say(), 0.0, SETTINGS) == 0
     assert best_neighbours([], SETTINGS) == Say()
     few = dataclasses.replace(SETTINGS, calibration=CalibrationSettings(min_unlabelled=10_000))
     assert damping(sides([0.7, 0.2, 0.1], [0.1, 0.2, 0.7]), few) == 0
+
+
+def test_categories_compete_where_languages_left_out_are_better_off():
+    given = sides([0.4, 0.3, 0.3], [0.4, 0.3, 0.3], 2.0)
+    found = fit(given, {}, SETTINGS)
+    assert found.calibration.competition > 0
+    held = sample(2_000, "th", [0.4, 0.3, 0.3], 12, 2.0)
+    alone = dataclasses.replace(found, calibration=dataclasses.replace(found.calibration, competition=0.0))
+    losses = [log_losses(each.log_odds(held.vectors, held.languages), held.labels).mean() for each in (found, alone)]
+    assert losses[0] < losses[1]
+    unwanted = (CalibrationSettings(competition="never"), CalibrationSettings(method="none"))
+    trials = leave_out(given, SETTINGS)
+    assert [best_competition(trials, Say(), dataclasses.replace(SETTINGS, calibration=each)) for each in unwanted] == [0.0, 0.0]
+
+
+def test_categories_do_not_compete_where_videos_have_several():
+    """Each category occurs whatever the others do: a video with two is not half as sure of each."""
+    sizes, rates = {"en": 900, "fr": 600}, [0.5, 0.4, 0.3]
+    parts = [Examples.of(*(independent(num, code, rates, seed + num) for code, num in sizes.items())) for seed in (1, 2, 3)]
+    trials = leave_out(Sides(*parts), SETTINGS)
+    assert best_competition(trials, best_neighbours(trials, SETTINGS), SETTINGS) == 0.0
 
 
 def test_neighbours_have_a_say_where_languages_left_out_are_better_off(fitted):

@@ -126,6 +126,7 @@ class CalibrationSettings:
 
     method: str = one_of("platt", "isotonic", "none")  # isotonic from 1,000 videos on, with fewer as platt
     prototypes: int = within(0, 65_536, 512)  # of the training vectors; neighbours have a say where leaving a language out shows that it helps
+    competition: str = one_of("auto", "never")  # of the categories of a video, for languages without labels; auto: if leaving one out shows that it helps
     prior_shift: str = one_of("auto", "never")  # for languages without labels; auto: if leaving a training language out shows that it helps
     unlabelled_prototypes: int = within(0, 65_536, 128)  # of each language without labels; likewise heard where leaving a language out shows that it helps
     min_unlabelled: int = within(1, 1_000_000, 500)  # videos of a language before they are asked for priors and neighbours

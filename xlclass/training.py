@@ -163,12 +163,18 @@ def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Set
     others = {} if unlabelled is None else {code: unpack_vectors(rows.vector.tolist(), made_from["dim"]) for code, rows in unlabelled.groupby("language")}
     fitted = fit(Sides(parts[TRAIN], parts[VALIDATION], Examples.of(parts[VALIDATION], parts[CALIBRATION])), others, settings)
     smoothing = fitted.smoothing.weight if fitted.smoothing else 0.0
-    curves, found = fitted.curves, {"prior_shift": fitted.damping, "neighbours": fitted.calibration.weight, "unlabelled_neighbours": smoothing}
+    calibration, curves = fitted.calibration, fitted.curves
+    found = {
+        "neighbours": calibration.weight,
+        "competition": calibration.competition,
+        "prior_shift": fitted.damping,
+        "unlabelled_neighbours": smoothing,
+    }
     best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
         **made_from,
         "categories": list(categories),
-        "calibration": dataclasses.asdict(fitted.calibration),
+        "calibration": dataclasses.asdict(calibration),
         "thresholds": dataclasses.asdict(fitted.thresholds),
         "languages": list(settings.training.languages),
         "split": dataclasses.asdict(settings.split),

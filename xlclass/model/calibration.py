@@ -3,8 +3,8 @@
 Why this order: a category has few positives in one language, so its map is fitted on the languages pooled; what the nearest training
 videos say (`prototypes.py`) is a second opinion on that; a language's own temperature and bias are two numbers that all its videos
 decide, pulled towards no change where these are few. A language without labels gets the first two, the mean of the languages' maps,
-since languages count alike as guesses at one more, and the shift of its categories' priors (`prior_shift.py`); neighbours and
-shift as far as leaving a training language out shows that they help (`left_out.py`).
+since languages count alike as guesses at one more, the competition of its categories, and the shift of their priors
+(`prior_shift.py`); neighbours, competition and shift as far as leaving a training language out shows that they help (`left_out.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import isotonic_regression, minimize
-from scipy.special import expit, logit
+from scipy.special import expit, logit, logsumexp
 
 from xlclass.config import CalibrationSettings
 
@@ -24,6 +24,7 @@ ISOTONIC_ROWS = 1_000  # below, isotonic regression follows the noise (Niculescu
 _SCALE_PRIOR, _SHIFT_PRIOR, _LEAST_SCALE = 1.0, 0.1, 0.05  # of a category's map: one video's worth of pull to the identity; never falling
 _LANGUAGE_PRIOR = 5.0  # of a language's map: as much pull as a handful of videos
 _FINITE = 1e-6  # from 0 and 1, before a logit is taken
+COMPETITIONS = (0.5, 1.0)  # that training tries
 _LEAST_SHARE = 1e-3  # likewise of a share among neighbours: some hundred videos cannot say that a category never occurs
 
 
@@ -33,7 +34,7 @@ class Calibration:
 
     `scales` and `shifts` are Platt's, one a category; `knots` in their place, for a category that has them, are logits and the
     confidences there. `weight`, 0 to 1, is that of the neighbours' log-odds. `languages`: temperature and bias, and `common` those of
-    all other languages; `prior_shifts`: what is added to each category's log-odds.
+    all other languages; `competition`, 0 to 1, is how far their categories compete; `prior_shifts`: what is added to each category's log-odds.
     """
 
     scales: tuple[float, ...]
@@ -43,6 +44,7 @@ class Calibration:
     knots: tuple[tuple[tuple[float, ...], tuple[float, ...]] | None, ...] = ()
     weight: float = 0.0
     common: tuple[float, float] = (1.0, 0.0)
+    competition: float = 0.0
 
     @classmethod
     def identity(cls, num_categories: int) -> Calibration:
@@ -67,6 +69,9 @@ class Calibration:
         maps = np.array([self.languages.get(language, self.common) for language in languages]).reshape(-1, 2)
         shifted = pooled / maps[:, :1] + maps[:, 1:]
         codes = np.asarray(languages, object)
+        if self.competition:
+            is_other = np.array([language not in self.languages for language in languages], bool)
+            shifted[is_other] = competing(shifted[is_other], self.competition)
         for language, shift in self.prior_shifts.items():
             shifted[codes == language] += np.asarray(shift)
         return shifted
@@ -127,6 +132,22 @@ def blended(log_odds: np.ndarray, shares: np.ndarray, weight: float) -> np.ndarr
     [[1.0, -2.45]]
     """
     return (1 - weight) * log_odds + weight * logit(np.clip(np.asarray(shares, np.float64), _LEAST_SHARE, 1 - _LEAST_SHARE))
+
+
+def competing(log_odds: np.ndarray, power: float) -> np.ndarray:
+    """Log-odds `(n, num_categories)` of confidences that are divided by the `power`, 0 to 1, of their sum over the categories.
+
+    With 1 it is the normalisation of Zadrozny, Elkan 2002 ("Transforming classifier scores into accurate multiclass probability
+    estimates", KDD, section 4). Why: a video with three likely categories has seldom all three, and one with none likely has one.
+
+    >>> expit(competing(logit(np.array([[0.6, 0.6], [0.2, 0.2]])), 1.0)).round(3).tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
+    >>> expit(competing(logit(np.array([[0.5, 0.5], [0.2, 0.05]])), 0.5)).round(3).tolist()
+    [[0.5, 0.5], [0.4, 0.1]]
+    """
+    logs = -np.logaddexp(0, -log_odds)
+    logs = np.minimum(logs - power * logsumexp(logs, axis=1, keepdims=True), np.log1p(-_FINITE))
+    return logs - np.log(-np.expm1(logs))
 
 
 def fit_temperature(log_odds: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from scipy.special import expit
 from xlclass.config import Settings
 from xlclass.model import head
 from xlclass.model.calibration import Calibration, fit_calibration
-from xlclass.model.left_out import Say, Sides, best_damping, best_neighbours, best_smoothing, leave_out, may_be_heard, prototypes_of
+from xlclass.model.left_out import Say, Sides, best_competition, best_damping, best_neighbours, best_smoothing, leave_out, may_be_heard, prototypes_of
 from xlclass.model.prior_shift import prior_shift
 from xlclass.model.prototypes import Prototypes, shares_around
 from xlclass.model.smoothing import Smoothing, around_language, log_odds
@@ -53,11 +53,13 @@ def fit(sides: Sides, unlabelled: Mapping[str, np.ndarray], settings: Settings) 
     prototypes = prototypes_of(sides.train, settings, say)
     shares = shares_around(prototypes, held.vectors)
     calibration = fit_calibration(head.logits(model, held.vectors), held.labels, held.languages, settings.calibration, shares, say.weight)
-    damping = best_damping(trials, say, settings) if unlabelled else 0.0
+    competition = best_competition(trials, say, settings)
+    calibration = dataclasses.replace(calibration, competition=competition)
+    damping = best_damping(trials, say, competition, settings) if unlabelled else 0.0
     fitted = Fitted(model, calibration, Thresholds(()), curves, prototypes, damping)
     if damping:
         fitted = dataclasses.replace(fitted, calibration=_shifted(fitted, held.labels.mean(axis=0), unlabelled))
-    smooth = best_smoothing(trials, say, damping, settings) if unlabelled else Say()
+    smooth = best_smoothing(trials, say, competition, damping, settings) if unlabelled else Say()
     if smooth.weight:
         fitted = dataclasses.replace(fitted, smoothing=_smoothing(fitted, unlabelled, smooth, settings))
     confidences = expit(fitted.log_odds(held.vectors, held.languages)).astype(np.float32)

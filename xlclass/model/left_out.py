@@ -17,7 +17,7 @@ import numpy as np
 
 from xlclass.config import Settings
 from xlclass.model import head
-from xlclass.model.calibration import Calibration, fit_calibration, fit_pooled, log_losses
+from xlclass.model.calibration import COMPETITIONS, Calibration, fit_calibration, fit_pooled, log_losses
 from xlclass.model.examples import Examples
 from xlclass.model.prior_shift import DAMPINGS, prior_shift
 from xlclass.model.prototypes import WIDTHS, Prototypes, fit_prototypes, shares_around
@@ -68,11 +68,12 @@ class LeftOut:
     logits: np.ndarray
     held_logits: np.ndarray
 
-    def log_odds(self, say: Say = NO_SAY) -> np.ndarray:
+    def log_odds(self, say: Say = NO_SAY, competition: float = 0.0) -> np.ndarray:
         """What a calibration of the others, with the say of their neighbours, says of the language's videos, `(num_own, num_categories)`."""
         held, near = self.others.held, dataclasses.replace(self._near, width=say.width) if say.weight else None
         shares = shares_around(near, held.vectors)
         calibration = fit_calibration(self.held_logits, held.labels, held.languages, self.settings.calibration, shares, say.weight, self._pooled)
+        calibration = dataclasses.replace(calibration, competition=competition)
         return calibration.log_odds(self.logits, self.own.languages, shares_around(near, self.own.vectors))
 
     @functools.cached_property
@@ -141,11 +142,22 @@ def _prototypes(train: Examples, settings: Settings, width: float) -> Prototypes
     return fit_prototypes(train.vectors, train.labels, settings.calibration.prototypes, width, settings.training.seed)
 
 
-def best_damping(trials: Sequence[LeftOut], say: Say, settings: Settings) -> float:
-    """The share of the estimated prior shift that helps languages left out most, after their neighbours' `say`; 0 where none does beyond chance."""
+def best_competition(trials: Sequence[LeftOut], say: Say, settings: Settings) -> float:
+    """How far categories are to compete, after the neighbours' `say`, for languages left out to be helped most; 0 where it does not beyond chance."""
 
     def gains(trial: LeftOut) -> np.ndarray:
-        odds = trial.log_odds(say)
+        return trial.gains(trial.log_odds(say), [trial.log_odds(say, competition) for competition in COMPETITIONS])
+
+    if settings.calibration.competition == "never" or settings.calibration.method == "none":
+        return 0.0
+    return _best("competition", COMPETITIONS, trials, gains) or 0.0
+
+
+def best_damping(trials: Sequence[LeftOut], say: Say, competition: float, settings: Settings) -> float:
+    """The share of the estimated prior shift that helps languages left out most, after all before it; 0 where none does beyond chance."""
+
+    def gains(trial: LeftOut) -> np.ndarray:
+        odds = trial.log_odds(say, competition)
         shift = trial.prior_shift(odds)
         return trial.gains(odds, [odds + share * shift for share in DAMPINGS])
 
@@ -154,14 +166,14 @@ def best_damping(trials: Sequence[LeftOut], say: Say, settings: Settings) -> flo
     return _best("prior shift", DAMPINGS, _of_enough(trials, settings), gains) or 0.0
 
 
-def best_smoothing(trials: Sequence[LeftOut], say: Say, damping: float, settings: Settings) -> Say:
+def best_smoothing(trials: Sequence[LeftOut], say: Say, competition: float, damping: float, settings: Settings) -> Say:
     """The say of a language's own unlabelled videos that helps languages left out most, after all else; none where none helps beyond chance."""
     if not settings.calibration.unlabelled_prototypes or settings.calibration.method == "none":
         return NO_SAY
     choices = [Say(width, weight) for width in SMOOTHING_WIDTHS for weight in SMOOTHING_WEIGHTS]
 
     def gains(trial: LeftOut) -> np.ndarray:
-        odds = trial.log_odds(say)
+        odds = trial.log_odds(say, competition)
         odds = odds + damping * trial.prior_shift(odds) if damping else odds
         found, codes = trial.around(odds), trial.own.languages
         smoothings = [Smoothing({codes[0]: dataclasses.replace(found, width=choice.width)}, choice.weight) for choice in choices]
