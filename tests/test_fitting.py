@@ -90,9 +90,9 @@ def test_unlabelled_neighbours_are_heard_where_languages_left_out_are_better_off
     assert found.smoothing.weight > 0
     assert list(found.smoothing.around) == ["th"]
     held = sample(2_000, "th", [0.05, 0.05, 0.9], 12)
-    alone = dataclasses.replace(found, smoothing=None)
-    losses = [log_losses(each.log_odds(held.vectors, held.languages), held.labels).mean() for each in (found, alone)]
-    assert losses[0] < losses[1]
+    alone, unmapped = (dataclasses.replace(found, smoothing=each) for each in (None, dataclasses.replace(found.smoothing, map=(1.0, 0.0))))
+    losses = [log_losses(each.log_odds(held.vectors, held.languages), held.labels).mean() for each in (found, unmapped, alone)]
+    assert losses[0] < losses[1] < losses[2]
 
 
 def test_unlabelled_neighbours_are_not_heard_where_none_is_better_off_or_none_are_wanted():

@@ -13,8 +13,8 @@ VECTORS = (CENTRES[HEAPS] + RNG.normal(0, 0.02, (200, 8))).astype(np.float32)
 ODDS = np.where(HEAPS[:, None] == [0, 1], 2.0, -2.0) + RNG.normal(0, 3.0, (200, 2))  # right on the whole, and often wrong alone
 
 
-def found(width=0.02, weight=0.5):
-    return Smoothing({"th": around_language(VECTORS, ODDS, 16, width, 7)}, weight)
+def found(width=0.02, weight=0.5, **rest):
+    return Smoothing({"th": around_language(VECTORS, ODDS, 16, width, 7)}, weight, **rest)
 
 
 def test_alike_videos_outvote_the_odd_one():
@@ -31,6 +31,9 @@ def test_other_languages_keep_their_own_log_odds():
     given = found().smoothed(ODDS, VECTORS, languages)
     np.testing.assert_array_equal(given[languages == "de"], ODDS[languages == "de"])
     assert not np.isclose(given[languages == "th"], ODDS[languages == "th"]).all(axis=1).any()
+    mapped = found(map=(0.5, 1.0)).smoothed(ODDS, VECTORS, languages)
+    np.testing.assert_array_equal(mapped[languages == "de"], ODDS[languages == "de"])
+    np.testing.assert_allclose(mapped[languages == "th"], 2 * given[languages == "th"] + 1)
     assert found().smoothed(np.empty((0, 2)), np.empty((0, 8), np.float32), []).shape == (0, 2)
 
 
@@ -41,15 +44,17 @@ def test_a_video_is_judged_alike_alone_and_among_others(rows):
 
 
 def test_file_holds_every_language_and_no_pickle(tmp_path):
-    both = Smoothing({"zh-Hant": around_language(VECTORS[:40], ODDS[:40], 16, 0.04, 7), **found().around}, 0.25)
+    both = Smoothing({"zh-Hant": around_language(VECTORS[:40], ODDS[:40], 16, 0.04, 7), **found().around}, 0.25, (0.9, 0.125))
     both.save(tmp_path / "smoothing.npz")
     kept = Smoothing.load(tmp_path / "smoothing.npz")
-    assert (list(kept.around), kept.weight) == (["zh-Hant", "th"], 0.25)
+    assert (list(kept.around), kept.weight, kept.map) == (["zh-Hant", "th"], 0.25, (0.9, 0.125))
     for language, prototypes in both.around.items():
         np.testing.assert_array_equal(kept.around[language].centres, prototypes.centres)
         np.testing.assert_array_equal(kept.around[language].votes, prototypes.votes)
         assert kept.around[language].width == prototypes.width
     with np.load(tmp_path / "smoothing.npz") as arrays:
+        np.savez(tmp_path / "older.npz", **{name: array for name, array in arrays.items() if name != "map"})
         np.savez(tmp_path / "hostile.npz", **{**arrays, "languages": np.array([{}, {}], dtype=object)})
+    assert Smoothing.load(tmp_path / "older.npz").map == (1.0, 0.0)
     with pytest.raises(ValueError, match="allow_pickle"):
         Smoothing.load(tmp_path / "hostile.npz")

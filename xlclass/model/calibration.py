@@ -105,8 +105,7 @@ def fit_calibration(
     heard = dataclasses.replace(pooled or fit_pooled(logits, labels, settings), weight=weight)
     codes, odds, truth = np.asarray(languages, object), heard.log_odds(logits, languages, shares), np.asarray(labels, np.float64)
     own = {language: fit_temperature(odds[codes == language], truth[codes == language]) for language in sorted(set(languages))}
-    temperatures, biases = zip(*own.values(), strict=True)
-    return dataclasses.replace(heard, languages=own, common=(float(np.exp(np.mean(np.log(temperatures)))), float(np.mean(biases))))
+    return dataclasses.replace(heard, languages=own, common=mean_map(list(own.values())))
 
 
 def fit_pooled(logits: np.ndarray, labels: np.ndarray, settings: CalibrationSettings) -> Calibration:
@@ -164,6 +163,16 @@ def fit_temperature(log_odds: np.ndarray, labels: np.ndarray) -> tuple[float, fl
 
     log_temperature, bias = minimize(loss, [0.0, 0.0], jac=True, method="L-BFGS-B").x
     return float(np.exp(log_temperature)), float(bias)
+
+
+def mean_map(maps: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The temperature and bias between those of several languages, which count alike; of one map at least.
+
+    >>> mean_map([(0.5, 1.0), (2.0, 0.0)])
+    (1.0, 0.5)
+    """
+    temperatures, biases = zip(*maps, strict=True)
+    return float(np.exp(np.mean(np.log(temperatures)))), float(np.mean(biases))
 
 
 def log_losses(log_odds: np.ndarray, labels: np.ndarray) -> np.ndarray:

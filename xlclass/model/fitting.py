@@ -76,7 +76,7 @@ def _smoothing(fitted: Fitted, unlabelled: Mapping[str, np.ndarray], say: Say, s
     """The say of the videos in `unlabelled`, as `fitted` sees them."""
     most, seed = settings.calibration.unlabelled_prototypes, settings.training.seed
     odds = _odds_by_language(fitted, unlabelled)
-    return Smoothing({code: around_language(rows, odds[code], most, say.width, seed) for code, rows in unlabelled.items()}, say.weight)
+    return Smoothing({code: around_language(rows, odds[code], most, say.width, seed) for code, rows in unlabelled.items()}, say.weight, say.map)
 
 
 def _odds_by_language(fitted: Fitted, unlabelled: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from xlclass.config import Settings
 from xlclass.model import head
-from xlclass.model.calibration import COMPETITIONS, Calibration, fit_calibration, fit_pooled, log_losses
+from xlclass.model.calibration import COMPETITIONS, Calibration, fit_calibration, fit_pooled, fit_temperature, log_losses, mean_map
 from xlclass.model.examples import Examples
 from xlclass.model.prior_shift import DAMPINGS, prior_shift
 from xlclass.model.prototypes import WIDTHS, Prototypes, fit_prototypes, shares_around
@@ -31,10 +31,14 @@ WEIGHTS = (0.2, 0.4, 0.6, 0.8)  # of the neighbours in the log-odds, that traini
 
 
 class Say(NamedTuple):
-    """How far neighbours, labelled or not, are heard: the width of their kernel and their weight in the log-odds; weight 0 is not at all."""
+    """How far neighbours, labelled or not, are heard: the width of their kernel and their weight in the log-odds; weight 0 is not at all.
+
+    `map` is a temperature and a bias after it, of unlabelled ones: after labelled ones a language's own map comes anyway.
+    """
 
     width: float = 0.0
     weight: float = 0.0
+    map: tuple[float, float] = (1.0, 0.0)
 
 
 NO_SAY = Say()
@@ -68,13 +72,17 @@ class LeftOut:
     logits: np.ndarray
     held_logits: np.ndarray
 
-    def log_odds(self, say: Say = NO_SAY, competition: float = 0.0) -> np.ndarray:
-        """What a calibration of the others, with the say of their neighbours, says of the language's videos, `(num_own, num_categories)`."""
+    def log_odds(self, say: Say = NO_SAY, competition: float = 0.0, damping: float = 0.0) -> np.ndarray:
+        """What a calibration of the others says of the language's videos, `(num_own, num_categories)`.
+
+        With the say of the others' neighbours, so much competition, and so much of the shift of its priors that is estimated from itself.
+        """
         held, near = self.others.held, dataclasses.replace(self._near, width=say.width) if say.weight else None
         shares = shares_around(near, held.vectors)
         calibration = fit_calibration(self.held_logits, held.labels, held.languages, self.settings.calibration, shares, say.weight, self._pooled)
         calibration = dataclasses.replace(calibration, competition=competition)
-        return calibration.log_odds(self.logits, self.own.languages, shares_around(near, self.own.vectors))
+        odds = calibration.log_odds(self.logits, self.own.languages, shares_around(near, self.own.vectors))
+        return odds + damping * prior_shift(odds, held.labels.mean(axis=0)) if damping else odds
 
     @functools.cached_property
     def _pooled(self) -> Calibration:
@@ -85,15 +93,17 @@ class LeftOut:
         """Those of the others' training videos, of any width."""
         return _prototypes(self.others.train, self.settings, WIDTHS[0])
 
-    def prior_shift(self, odds: np.ndarray) -> np.ndarray:
-        """The estimated shift of the language's priors from the others', `(num_categories,)`; its log-odds are `odds`."""
-        return prior_shift(odds, self.others.held.labels.mean(axis=0))
-
-    def around(self, odds: np.ndarray) -> Prototypes:
-        """Those of as many of the language's videos as training takes of one without labels, of any width; its log-odds are `odds`."""
-        rules, seed = self.settings.calibration, self.settings.training.seed
+    def smoothed(self, odds: np.ndarray, choices: Sequence[Say]) -> list[np.ndarray]:
+        """The log-odds `odds` of the language's videos, smoothed in each of the ways, by as many of them as training takes without labels."""
+        rules, seed, codes = self.settings.calibration, self.settings.training.seed, self.own.languages
         some = np.random.default_rng(seed).permutation(len(self.own))[: rules.max_unlabelled]
-        return around_language(self.own.vectors[some], odds[some], rules.unlabelled_prototypes, SMOOTHING_WIDTHS[0], seed)
+        found = around_language(self.own.vectors[some], odds[some], rules.unlabelled_prototypes, SMOOTHING_WIDTHS[0], seed)
+        ways = [Smoothing({codes[0]: dataclasses.replace(found, width=choice.width)}, choice.weight) for choice in choices]
+        return [way.smoothed(odds, self.own.vectors, codes) for way in ways]
+
+    def held_map(self, odds: np.ndarray) -> tuple[float, float]:
+        """The temperature and bias that fit the held videos best; `odds` of all own videos."""
+        return fit_temperature(odds[self.num_train :], self.own.labels[self.num_train :])
 
     def gains(self, before: np.ndarray, choices: Sequence[np.ndarray]) -> np.ndarray:
         """What each of `choices` takes off the log-loss of each held video, `(num_held, len(choices))`; log-odds of all own videos."""
@@ -126,11 +136,8 @@ def best_neighbours(trials: Sequence[LeftOut], settings: Settings) -> Say:
     if not may_be_heard(settings):
         return NO_SAY
     choices = [Say(width, weight) for width in WIDTHS for weight in WEIGHTS]
-
-    def gains(trial: LeftOut) -> np.ndarray:
-        return trial.gains(trial.log_odds(), [trial.log_odds(say) for say in choices])
-
-    return _best("neighbours", choices, trials, gains) or NO_SAY
+    gains = [trial.gains(trial.log_odds(), [trial.log_odds(say) for say in choices]) for trial in trials]
+    return _best("neighbours", choices, gains) or NO_SAY
 
 
 def prototypes_of(train: Examples, settings: Settings, say: Say) -> Prototypes | None:
@@ -144,53 +151,46 @@ def _prototypes(train: Examples, settings: Settings, width: float) -> Prototypes
 
 def best_competition(trials: Sequence[LeftOut], say: Say, settings: Settings) -> float:
     """How far categories are to compete, after the neighbours' `say`, for languages left out to be helped most; 0 where it does not beyond chance."""
-
-    def gains(trial: LeftOut) -> np.ndarray:
-        return trial.gains(trial.log_odds(say), [trial.log_odds(say, competition) for competition in COMPETITIONS])
-
     if settings.calibration.competition == "never" or settings.calibration.method == "none":
         return 0.0
-    return _best("competition", COMPETITIONS, trials, gains) or 0.0
+    gains = [trial.gains(trial.log_odds(say), [trial.log_odds(say, competition) for competition in COMPETITIONS]) for trial in trials]
+    return _best("competition", COMPETITIONS, gains) or 0.0
 
 
 def best_damping(trials: Sequence[LeftOut], say: Say, competition: float, settings: Settings) -> float:
     """The share of the estimated prior shift that helps languages left out most, after all before it; 0 where none does beyond chance."""
-
-    def gains(trial: LeftOut) -> np.ndarray:
-        odds = trial.log_odds(say, competition)
-        shift = trial.prior_shift(odds)
-        return trial.gains(odds, [odds + share * shift for share in DAMPINGS])
-
     if settings.calibration.prior_shift == "never":
         return 0.0
-    return _best("prior shift", DAMPINGS, _of_enough(trials, settings), gains) or 0.0
+    trials = _of_enough(trials, settings)
+    gains = [trial.gains(trial.log_odds(say, competition), [trial.log_odds(say, competition, damping) for damping in DAMPINGS]) for trial in trials]
+    return _best("prior shift", DAMPINGS, gains) or 0.0
 
 
 def best_smoothing(trials: Sequence[LeftOut], say: Say, competition: float, damping: float, settings: Settings) -> Say:
-    """The say of a language's own unlabelled videos that helps languages left out most, after all else; none where none helps beyond chance."""
-    if not settings.calibration.unlabelled_prototypes or settings.calibration.method == "none":
+    """The say of a language's own unlabelled videos that helps languages left out most, after all else; none where none helps beyond chance.
+
+    With each the mean of the maps that those languages need after it; so has the yardstick, or a map would pass for a neighbour's help.
+    """
+    trials = _of_enough(trials, settings)
+    if not settings.calibration.unlabelled_prototypes or settings.calibration.method == "none" or not trials:
         return NO_SAY
     choices = [Say(width, weight) for width in SMOOTHING_WIDTHS for weight in SMOOTHING_WEIGHTS]
-
-    def gains(trial: LeftOut) -> np.ndarray:
-        odds = trial.log_odds(say, competition)
-        odds = odds + damping * trial.prior_shift(odds) if damping else odds
-        found, codes = trial.around(odds), trial.own.languages
-        smoothings = [Smoothing({codes[0]: dataclasses.replace(found, width=choice.width)}, choice.weight) for choice in choices]
-        return trial.gains(odds, [each.smoothed(odds, trial.own.vectors, codes) for each in smoothings])
-
-    return _best("unlabelled neighbours", choices, _of_enough(trials, settings), gains) or NO_SAY
+    plain = [trial.log_odds(say, competition, damping) for trial in trials]
+    after = [[odds, *trial.smoothed(odds, choices)] for trial, odds in zip(trials, plain, strict=True)]
+    maps = [mean_map([trial.held_map(odds) for trial, odds in zip(trials, each, strict=True)]) for each in zip(*after, strict=True)]
+    mapped = [[odds / temperature + bias for odds, (temperature, bias) in zip(each, maps, strict=True)] for each in after]
+    gains = [trial.gains(unsmoothed, each) for trial, (unsmoothed, *each) in zip(trials, mapped, strict=True)]
+    return _best("unlabelled neighbours", [choice._replace(map=own) for choice, own in zip(choices, maps[1:], strict=True)], gains) or NO_SAY
 
 
 def _of_enough(trials: Sequence[LeftOut], settings: Settings) -> list[LeftOut]:
     return [trial for trial in trials if len(trial.own) >= settings.calibration.min_unlabelled]
 
 
-def _best(what: str, choices: Sequence[_Choice], trials: Sequence[LeftOut], gains_of: Callable[[LeftOut], np.ndarray]) -> _Choice | None:
-    """The choice with the highest mean gain, if that is beyond chance."""
-    if not trials:
+def _best(what: str, choices: Sequence[_Choice], gains: Sequence[np.ndarray]) -> _Choice | None:
+    """The choice with the highest mean gain, if that is beyond chance; `gains (num_held, len(choices))` of each language left out."""
+    if not gains:
         return None
-    gains = [gains_of(trial) for trial in trials]
     means = np.mean([each.mean(axis=0) for each in gains], axis=0)
     errors = np.sqrt(np.sum([each.var(axis=0) / len(each) for each in gains], axis=0)) / len(gains)
     best = int(means.argmax())

@@ -2,7 +2,8 @@
 
 Why: alike videos have alike categories, and the errors of a head that sees a new language differ from one to the next. On the real
 catalogue the half of the videos that is ranked highest, over 13 languages, holds a point more right ones, and top-1 is half a
-point higher. Why per language: neighbours in the training languages have had their say (`prototypes.py`); videos of all other
+point higher. Why a map after it: averaging makes a video less sure than its language is right; without smoothing, that map is none.
+Why per language: neighbours in the training languages have had their say (`prototypes.py`); videos of all other
 languages together helped no more and cost every video a thousand cosines.
 Why 128 prototypes a language (`calibration.unlabelled_prototypes`): of 16 to 256 they gave languages left out the best top-1.
 """
@@ -26,10 +27,14 @@ WEIGHTS = (0.25, 0.5)  # of what is predicted around a video, in its log-odds, t
 
 @dataclass(frozen=True)
 class Smoothing:
-    """By language: prototypes of its unlabelled vectors, whose votes are the confidences predicted there; `weight`, 0 to 1, in the log-odds."""
+    """By language: prototypes of its unlabelled vectors, whose votes are the confidences predicted there; `weight`, 0 to 1, in the log-odds.
+
+    `map` is the temperature and bias of what comes out.
+    """
 
     around: Mapping[str, Prototypes]
     weight: float
+    map: tuple[float, float] = (1.0, 0.0)
 
     def smoothed(self, log_odds: np.ndarray, vectors: np.ndarray, languages: Sequence[str] | np.ndarray) -> np.ndarray:
         """The log-odds `(n, num_categories)` of `vectors (n, dim)`; those of other languages as they are.
@@ -38,9 +43,10 @@ class Smoothing:
         prototypes in place of all neighbours, and averaged as log-odds.
         """
         found, codes = np.array(log_odds, np.float64), np.asarray(languages, object)
+        temperature, bias = self.map
         for language in sorted({*codes} & {*self.around}):
             own = np.flatnonzero(codes == language)
-            found[own] = blended(found[own], self.around[language].shares(vectors[own]), self.weight)
+            found[own] = blended(found[own], self.around[language].shares(vectors[own]), self.weight) / temperature + bias
         return found
 
     def save(self, file: Path) -> None:
@@ -51,6 +57,7 @@ class Smoothing:
             "sizes": np.array([len(one.centres) for one in each]),
             "widths": np.array([one.width for one in each]),
             "weight": np.float64(self.weight),
+            "map": np.array(self.map),
             "centres": np.vstack([one.centres for one in each]),
             "votes": np.vstack([one.votes for one in each]),
         }
@@ -61,8 +68,13 @@ class Smoothing:
         """The smoothing that was saved to `file`."""
         with np.load(file, allow_pickle=False) as kept:
             ends = np.cumsum(kept["sizes"])[:-1]
+            temperature, bias = kept.get("map", (1.0, 0.0))  # of an older xlclass: none
             parts = zip(kept["languages"].tolist(), np.split(kept["centres"], ends), np.split(kept["votes"], ends), kept["widths"].tolist(), strict=True)
-            return cls({language: Prototypes(centres, votes, width) for language, centres, votes, width in parts}, float(kept["weight"]))
+            return cls(
+                {language: Prototypes(centres, votes, width) for language, centres, votes, width in parts},
+                float(kept["weight"]),
+                (float(temperature), float(bias)),
+            )
 
 
 def around_language(vectors: np.ndarray, log_odds: np.ndarray, most: int, width: float, seed: int) -> Prototypes:
