@@ -190,6 +190,7 @@ file = "{taxonomy}"
 min_training_videos = 2
 [calibration]
 prototypes = 0  # else every training leaves each language out: two heads more; test_fitting and the demo's tests ask for them
+competition = "never"  # likewise
 """
 
 

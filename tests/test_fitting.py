@@ -119,7 +119,7 @@ def test_nothing_is_left_out_of_one_language_and_too_few_videos_shift_no_prior()
 
 def test_categories_compete_where_languages_left_out_are_better_off():
     given = sides([0.4, 0.3, 0.3], [0.4, 0.3, 0.3], 2.0)
-    found = fit(given, {}, SETTINGS)
+    found = fit(given, {}, dataclasses.replace(SETTINGS, calibration=CalibrationSettings(prototypes=0)))
     assert found.calibration.competition > 0
     held = sample(2_000, "th", [0.4, 0.3, 0.3], 12, 2.0)
     alone = dataclasses.replace(found, calibration=dataclasses.replace(found.calibration, competition=0.0))
@@ -144,7 +144,7 @@ def test_neighbours_have_a_say_where_languages_left_out_are_better_off(fitted):
     assert found.calibration.weight > 0
     assert len(found.prototypes.centres) <= len(odd_ones(given).train) // 4
     held = odd_ones(given).held
-    alone = fit(odd_ones(given), {}, dataclasses.replace(SETTINGS, calibration=CalibrationSettings(prototypes=0)))
+    alone = fit(odd_ones(given), {}, dataclasses.replace(SETTINGS, calibration=CalibrationSettings(prototypes=0, competition="never")))
     assert alone.prototypes is None
     assert alone.calibration.weight == 0
     losses = [log_losses(each.log_odds(held.vectors, np.full(len(held), "th", object)), held.labels).mean() for each in (found, alone)]

@@ -17,7 +17,7 @@ from scipy.special import expit
 from xlclass.config import Settings
 from xlclass.model import head
 from xlclass.model.calibration import Calibration, fit_calibration
-from xlclass.model.left_out import Say, Sides, best_competition, best_damping, best_neighbours, best_smoothing, leave_out, may_be_heard, prototypes_of
+from xlclass.model.left_out import Say, Sides, best_competition, best_damping, best_neighbours, best_smoothing, is_worth_it, leave_out, prototypes_of
 from xlclass.model.prior_shift import prior_shift
 from xlclass.model.prototypes import Prototypes, shares_around
 from xlclass.model.smoothing import Smoothing, around_language, log_odds
@@ -48,7 +48,7 @@ class Fitted:
 def fit(sides: Sides, unlabelled: Mapping[str, np.ndarray], settings: Settings) -> Fitted:
     """The head and how its logits become categories; `unlabelled` has vectors `(n, dim)` of languages that have no labels."""
     model, curves = head.train_head(sides.train, sides.validation, settings.training)
-    held, trials = sides.held, leave_out(sides, settings) if unlabelled or may_be_heard(settings) else []
+    held, trials = sides.held, leave_out(sides, settings) if unlabelled or is_worth_it(settings) else []
     say = best_neighbours(trials, settings)
     prototypes = prototypes_of(sides.train, settings, say)
     shares = shares_around(prototypes, held.vectors)

@@ -126,14 +126,15 @@ def _left_out(sides: Sides, language: str, settings: Settings) -> LeftOut | None
     return LeftOut(settings, rest, own, len(out.train), head.logits(model, own.vectors), head.logits(model, rest.held.vectors))
 
 
-def may_be_heard(settings: Settings) -> bool:
-    """Whether the settings let neighbours have a say at all."""
-    return settings.calibration.prototypes > 0 and settings.calibration.method != "none"
+def is_worth_it(settings: Settings) -> bool:
+    """Whether leaving languages out can decide anything where no language has unlabelled videos: neighbours or competition are wanted."""
+    rules = settings.calibration
+    return rules.method != "none" and (rules.prototypes > 0 or rules.competition != "never")
 
 
 def best_neighbours(trials: Sequence[LeftOut], settings: Settings) -> Say:
     """The say of neighbours that helps languages left out most; none where none helps beyond chance, or none is wanted."""
-    if not may_be_heard(settings):
+    if not settings.calibration.prototypes or settings.calibration.method == "none":
         return NO_SAY
     choices = [Say(width, weight) for width in WIDTHS for weight in WEIGHTS]
     gains = [trial.gains(trial.log_odds(), [trial.log_odds(say) for say in choices]) for trial in trials]
