@@ -17,7 +17,7 @@ import numpy as np
 
 from xlclass.config import Settings
 from xlclass.model import head
-from xlclass.model.calibration import COMPETITIONS, Calibration, fit_calibration, fit_pooled, fit_temperature, log_losses, mean_map
+from xlclass.model.calibration import COMPETITIONS, Calibration, competing, fit_calibration, fit_pooled, fit_temperature, log_losses, mean_map
 from xlclass.model.examples import Examples
 from xlclass.model.prior_shift import DAMPINGS, prior_shift
 from xlclass.model.prototypes import WIDTHS, Prototypes, fit_prototypes, shares_around
@@ -72,17 +72,18 @@ class LeftOut:
     logits: np.ndarray
     held_logits: np.ndarray
 
-    def log_odds(self, say: Say = NO_SAY, competition: float = 0.0, damping: float = 0.0) -> np.ndarray:
-        """What a calibration of the others says of the language's videos, `(num_own, num_categories)`.
-
-        With the say of the others' neighbours, so much competition, and so much of the shift of its priors that is estimated from itself.
-        """
+    def log_odds(self, say: Say = NO_SAY) -> np.ndarray:
+        """What a calibration of the others, with the say of their neighbours, says of the language's videos, `(num_own, num_categories)`."""
         held, near = self.others.held, dataclasses.replace(self._near, width=say.width) if say.weight else None
         shares = shares_around(near, held.vectors)
         calibration = fit_calibration(self.held_logits, held.labels, held.languages, self.settings.calibration, shares, say.weight, self._pooled)
-        calibration = dataclasses.replace(calibration, competition=competition)
-        odds = calibration.log_odds(self.logits, self.own.languages, shares_around(near, self.own.vectors))
-        return odds + damping * prior_shift(odds, held.labels.mean(axis=0)) if damping else odds
+        return calibration.log_odds(self.logits, self.own.languages, shares_around(near, self.own.vectors))
+
+    def corrected(self, say: Say, competition: float, damping: float = 0.0) -> np.ndarray:
+        """The same after so much competition, and so much of the shift of the language's priors."""
+        odds = self.log_odds(say)
+        odds = competing(odds, competition) if competition else odds
+        return odds + damping * self.prior_shift(odds) if damping else odds
 
     @functools.cached_property
     def _pooled(self) -> Calibration:
@@ -92,6 +93,10 @@ class LeftOut:
     def _near(self) -> Prototypes:
         """Those of the others' training videos, of any width."""
         return _prototypes(self.others.train, self.settings, WIDTHS[0])
+
+    def prior_shift(self, odds: np.ndarray) -> np.ndarray:
+        """The estimated shift of the language's priors from the others', `(num_categories,)`; its log-odds are `odds`."""
+        return prior_shift(odds, self.others.held.labels.mean(axis=0))
 
     def smoothed(self, odds: np.ndarray, choices: Sequence[Say]) -> list[np.ndarray]:
         """The log-odds `odds` of the language's videos, smoothed in each of the ways, by as many of them as training takes without labels."""
@@ -128,13 +133,20 @@ def _left_out(sides: Sides, language: str, settings: Settings) -> LeftOut | None
 
 def is_worth_it(settings: Settings) -> bool:
     """Whether leaving languages out can decide anything where no language has unlabelled videos: neighbours or competition are wanted."""
-    rules = settings.calibration
-    return rules.method != "none" and (rules.prototypes > 0 or rules.competition != "never")
+    return _want_neighbours(settings) or _want_competition(settings)
+
+
+def _want_neighbours(settings: Settings) -> bool:
+    return settings.calibration.prototypes > 0 and settings.calibration.method != "none"
+
+
+def _want_competition(settings: Settings) -> bool:
+    return settings.calibration.competition != "never" and settings.calibration.method != "none"
 
 
 def best_neighbours(trials: Sequence[LeftOut], settings: Settings) -> Say:
     """The say of neighbours that helps languages left out most; none where none helps beyond chance, or none is wanted."""
-    if not settings.calibration.prototypes or settings.calibration.method == "none":
+    if not _want_neighbours(settings):
         return NO_SAY
     choices = [Say(width, weight) for width in WIDTHS for weight in WEIGHTS]
     gains = [trial.gains(trial.log_odds(), [trial.log_odds(say) for say in choices]) for trial in trials]
@@ -152,19 +164,24 @@ def _prototypes(train: Examples, settings: Settings, width: float) -> Prototypes
 
 def best_competition(trials: Sequence[LeftOut], say: Say, settings: Settings) -> float:
     """How far categories are to compete, after the neighbours' `say`, for languages left out to be helped most; 0 where it does not beyond chance."""
-    if settings.calibration.competition == "never" or settings.calibration.method == "none":
+    if not _want_competition(settings):
         return 0.0
-    gains = [trial.gains(trial.log_odds(say), [trial.log_odds(say, competition) for competition in COMPETITIONS]) for trial in trials]
+    before = [trial.log_odds(say) for trial in trials]
+    gains = [trial.gains(odds, [competing(odds, power) for power in COMPETITIONS]) for trial, odds in zip(trials, before, strict=True)]
     return _best("competition", COMPETITIONS, gains) or 0.0
 
 
 def best_damping(trials: Sequence[LeftOut], say: Say, competition: float, settings: Settings) -> float:
     """The share of the estimated prior shift that helps languages left out most, after all before it; 0 where none does beyond chance."""
+
+    def gains(trial: LeftOut) -> np.ndarray:
+        odds = trial.corrected(say, competition)
+        shift = trial.prior_shift(odds)
+        return trial.gains(odds, [odds + share * shift for share in DAMPINGS])
+
     if settings.calibration.prior_shift == "never":
         return 0.0
-    trials = _of_enough(trials, settings)
-    gains = [trial.gains(trial.log_odds(say, competition), [trial.log_odds(say, competition, damping) for damping in DAMPINGS]) for trial in trials]
-    return _best("prior shift", DAMPINGS, gains) or 0.0
+    return _best("prior shift", DAMPINGS, [gains(trial) for trial in _of_enough(trials, settings)]) or 0.0
 
 
 def best_smoothing(trials: Sequence[LeftOut], say: Say, competition: float, damping: float, settings: Settings) -> Say:
@@ -176,7 +193,7 @@ def best_smoothing(trials: Sequence[LeftOut], say: Say, competition: float, damp
     if not settings.calibration.unlabelled_prototypes or settings.calibration.method == "none" or not trials:
         return NO_SAY
     choices = [Say(width, weight) for width in SMOOTHING_WIDTHS for weight in SMOOTHING_WEIGHTS]
-    plain = [trial.log_odds(say, competition, damping) for trial in trials]
+    plain = [trial.corrected(say, competition, damping) for trial in trials]
     after = [[odds, *trial.smoothed(odds, choices)] for trial, odds in zip(trials, plain, strict=True)]
     maps = [mean_map([trial.held_map(odds) for trial, odds in zip(trials, each, strict=True)]) for each in zip(*after, strict=True)]
     mapped = [[odds / temperature + bias for odds, (temperature, bias) in zip(each, maps, strict=True)] for each in after]
