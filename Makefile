@@ -20,7 +20,7 @@ setup: $(READY)  ## virtual environment, pinned packages, Delta's jars, the MUSE
 
 $(READY): setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "xlclass needs Python 3.11 or newer as $(PYTHON): install it (Debian: apt-get install python3 python3-venv) or run make PYTHON=/path/to/python3.11"; exit 2; }
-	@$(PYTHON) -m xlclass.doctor
+	@$(PYTHON) -m xlclass.runtime.requirements
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the packages of constraints.txt into .venv: a few minutes, once"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[muse,dev]'
@@ -28,15 +28,15 @@ $(READY): setup.py constraints.txt
 	@touch $@
 
 demo: $(READY)  ## categorise the embedded catalogue in 24 languages and print how well
-	@python -m xlclass.doctor
+	@python -m xlclass.runtime.requirements
 	@spark-submit jobs/pipeline.py --conf conf/local.toml
 
 test: $(READY)  ## all tests but the long ones
-	@python -m xlclass.doctor
+	@python -m xlclass.runtime.requirements
 	@pytest $(SIDE_BY_SIDE) -m "not slow and not fault and not deploy"
 
 test-all: $(READY)  ## test, test-slow and test-deploy in one go, which makes the demo's lake once: what CI runs
-	@python -m xlclass.doctor
+	@python -m xlclass.runtime.requirements
 	@pytest $(SIDE_BY_SIDE) -m "not fault"
 
 test-fast: $(READY)  ## the tests that need no Spark: seconds

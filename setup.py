@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",  # what pyarrow 26, numpy 2.4 and keras 3.15 need
     packages=find_packages(include=["xlclass", "xlclass.*"]),
-    package_data={"xlclass.catalog": ["demo/*.jsonl"], "xlclass.cookbook": ["*.sql"], "xlclass.quality": ["page/*"]},
+    package_data={"xlclass.catalog": ["demo/*.jsonl"], "xlclass.cookbook": ["*.sql"], "xlclass.report": ["template/*"]},
     install_requires=[
         "pyspark==4.2.0",
         "delta-spark==4.4.0",  # the newest whose jar for Spark 4.2 is on Maven Central
@@ -51,5 +51,5 @@ setup(
             "mypy",
         ],
     },
-    entry_points={"console_scripts": ["xlclass=xlclass.cli:main"]},
+    entry_points={"console_scripts": ["xlclass=xlclass.cli.main:main"]},
 )

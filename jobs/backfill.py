@@ -6,12 +6,12 @@ A run that was killed is gone on with by the same command; a second one at the s
 import sys
 from argparse import ArgumentParser, Namespace
 
-from xlclass.backfill import Request, backfill
+from xlclass.cli.job import moment, run_job
 from xlclass.encoders import resolve_encoder
-from xlclass.job import moment, run_job
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.lake.sources import read_catalogue
+from xlclass.pipeline.backfill import BackfillOptions, backfill
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -28,8 +28,8 @@ def arguments(parser: ArgumentParser) -> None:
 def body(run: Run, given: Namespace) -> None:
     """The champion first: without one there is nothing to categorise with."""
     champion = Registry(run.lake.root).champion()
-    asked = {name: getattr(given, name) for name in Request.__dataclass_fields__}
-    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), champion, Request(**asked))
+    asked = {name: getattr(given, name) for name in BackfillOptions.__dataclass_fields__}
+    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), champion, BackfillOptions(**asked))
 
 
 if __name__ == "__main__":

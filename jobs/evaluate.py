@@ -2,12 +2,13 @@
 
 import sys
 
+from xlclass.cli.job import run_job
 from xlclass.encoders import resolve_encoder
-from xlclass.evaluation import evaluate, summary
-from xlclass.job import run_job
-from xlclass.labelling import find_label_issues
+from xlclass.evaluation.evaluate import evaluate
+from xlclass.evaluation.label_issues import find_label_issues
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
+from xlclass.report.console import summary
 
 
 def body(run: Run, _: object) -> None:

@@ -6,9 +6,9 @@ changes nothing.
 
 import sys
 
-from xlclass.job import run_job
+from xlclass.cli.job import run_job
+from xlclass.lake.maintenance import described, maintain
 from xlclass.lake.runs import Run
-from xlclass.maintenance import described, maintain
 
 
 def body(run: Run, _: object) -> None:

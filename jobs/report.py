@@ -6,11 +6,11 @@ The page needs no network and holds titles of videos: it may be sent where the l
 import sys
 from argparse import ArgumentParser, Namespace
 
+from xlclass.cli.job import run_job
 from xlclass.encoders import resolve_encoder
-from xlclass.job import run_job
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
-from xlclass.reporting import report_file, report_page, write_page
+from xlclass.report.tables import report_file, report_page, write_page
 
 
 def arguments(parser: ArgumentParser) -> None:

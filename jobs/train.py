@@ -3,12 +3,12 @@
 import sys
 from argparse import ArgumentParser, Namespace
 
+from xlclass.cli.job import run_job
 from xlclass.encoders import resolve_encoder
-from xlclass.job import run_job
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
-from xlclass.promotion import settle
-from xlclass.training import train
+from xlclass.training.promotion import promote_if_better
+from xlclass.training.train import train
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def arguments(parser: ArgumentParser) -> None:
 def body(run: Run, given: Namespace) -> None:
     """Reads videos and embeddings; writes a model version and its events."""
     version = train(run, resolve_encoder(run.settings))
-    serving = settle(run, version) if given.promote else Registry(run.lake.root).champion()
+    serving = promote_if_better(run, version) if given.promote else Registry(run.lake.root).champion()
     print(f"model version {version.name} in {version.folder}")
     if serving.name == version.name:
         print("it is the champion: jobs/backfill.py replaces the predictions of the one before")

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 FAKE_DIM = 8
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=400m"  # a JVM's options: with the 48 MB of this level it would throw code away all the time
 
-ANALYSTS = ("tests/test_cookbook.py", "tests/test_readers.py")  # both read `analyst_lake`, which takes two minutes: one worker makes it for both
+ANALYSTS = ("tests/cookbook/test_cookbook.py", "tests/lake/test_readers.py")  # both read `analyst_lake`, which takes two minutes: one worker makes it for both
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,7 +58,7 @@ def fake_encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderSpec:
     It fails on a batch with "breaks the encoder" in a text, and gives NaN for a text with "is no number" in it.
     """
     from xlclass.encoders.saved_model import saved_model_encoder
-    from xlclass.quiet import tensorflow_starting
+    from xlclass.runtime.tensorflow_import import tensorflow_starting
 
     with tensorflow_starting():
         import tensorflow as tf
@@ -243,10 +243,10 @@ def new_run(spark, settings_in, empty_lake) -> Callable[..., object]:
 @pytest.fixture(scope="session")
 def classified_in(new_run) -> Callable[..., tuple]:
     """A run on the catalogue `rows` in `folder` whose videos are encoded and classified, and the model version trained on them."""
-    from xlclass.backfill import backfill, classify
     from xlclass.encoders import resolve_encoder
     from xlclass.lake.sources import read_catalogue
-    from xlclass.training import train
+    from xlclass.pipeline.backfill import backfill, classify
+    from xlclass.training.train import train
 
     def make(folder: Path, rows: list[dict[str, object]]) -> tuple:
         run = new_run(folder, rows)
@@ -272,7 +272,7 @@ ODD_VIDEOS = [  # what the demo lacks and analysts ask about
 @pytest.fixture(scope="session")
 def analyst_lake(spark, fake_encoder, tmp_path_factory):
     """The folder of a lake that the jobs made of the demo and ODD_VIDEOS: two champions, two evaluations, a run that was refused."""
-    from xlclass.job import run_job
+    from xlclass.cli.job import run_job
 
     demo = [json.loads(line) for file in sorted((ROOT / "xlclass" / "catalog" / "demo").glob("*.jsonl")) for line in file.read_text("utf-8").splitlines()]
     folder = tmp_path_factory.mktemp("analysts")

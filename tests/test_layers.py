@@ -4,13 +4,20 @@ import ast
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 SOURCES = [*ROOT.glob("xlclass/**/*.py"), *ROOT.glob("jobs/*.py")]
 FILES = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in SOURCES}
-GROUND = {f"xlclass.{name}" for name in ("config", "errors", "parsing", "folders", "logs", "quiet", "redaction", "schemas", "terminal")}
-ROOMS = {f"xlclass.{name}" for name in ("catalog", "encoders", "model", "quality")}  # none imports another
+FLOORS = (  # a module imports from the floors below its own, and from its own room
+    ("config", "errors", "schemas", "runtime"),
+    ("catalog", "encoders", "model", "quality", "cookbook"),  # none imports another
+    ("lake",),
+    ("pipeline",),
+    ("training", "evaluation"),
+    ("report",),
+    ("cli",),
+)
+FLOOR = {f"xlclass.{name}": number for number, names in enumerate(FLOORS) for name in names}
+GROUND = {name for name, number in FLOOR.items() if number == 0}  # its modules import each other, but none from above
 TENSORFLOW = {"tensorflow", "keras", "tf_keras", "tensorflow_text", "tensorflow_hub"}
 
 
@@ -30,43 +37,50 @@ def imports(module, *, whole=True):
     return list(imported(ast.parse(FILES[module].read_text(encoding="utf-8")), whole=whole))
 
 
-def house(module):
-    """The room or file of the package that a dotted name lies in: xlclass.model.head.confidences -> xlclass.model."""
+def room(module):
+    """The room or file of the package that a dotted name lies in: xlclass.model.head.logits -> xlclass.model."""
     return ".".join(module.split(".")[:2])
 
 
-def of_house(module):
+def rooms_imported(module):
     """Rooms and files of xlclass that `module` imports, its own and the package's root left out; `__version__` is none."""
-    return {house(name) for name in imports(module)} & {house(name) for name in FILES} - {house(module), "xlclass"}
+    return {room(name) for name in imports(module)} & {room(name) for name in FILES} - {room(module), "xlclass"}
 
 
-@pytest.mark.parametrize("module", sorted(FILES))
-def test_imports_go_down(module):
-    if module == "xlclass":
-        assert not imports(module)
-    if house(module) in GROUND | ROOMS:
-        assert of_house(module) <= GROUND
-    if house(module) == "xlclass.lake":
-        assert of_house(module) <= GROUND | ROOMS | {"xlclass.doctor"}
-    if house(module) != "xlclass.cli":
-        assert "xlclass.commands" not in of_house(module)
+def test_imports_go_down():
+    upward = [
+        (module, other)
+        for module in sorted(FILES)
+        if room(module) in FLOOR
+        for other in rooms_imported(module)
+        if not (FLOOR[other] < FLOOR[room(module)] or {other, room(module)} <= GROUND)
+    ]
+    assert not upward
+    assert not imports("xlclass")
 
 
-@pytest.mark.parametrize("module", sorted(FILES))
-def test_imports_leave_tensorflow_to_functions(module):
-    assert not {name.split(".")[0] for name in imports(module, whole=False)} & TENSORFLOW
+def test_imports_leave_tensorflow_to_functions():
+    assert not [module for module in FILES if {name.split(".")[0] for name in imports(module, whole=False)} & TENSORFLOW]
 
 
-@pytest.mark.parametrize("module", sorted(name for name in FILES if house(name) in GROUND | {"xlclass.model"}))
-def test_imports_of_model_and_ground_floor_leave_spark_out(module):
-    assert not {name.split(".")[0] for name in imports(module)} & {"pyspark", "delta", "py4j"}
+def test_imports_of_model_and_ground_floor_leave_spark_out():
+    without_spark = [module for module in FILES if room(module) in GROUND | {"xlclass.model"}]
+    assert not [module for module in without_spark if {name.split(".")[0] for name in imports(module)} & {"pyspark", "delta", "py4j"}]
 
 
 def test_imports_of_doctor_are_there_before_any_package():
-    """`python3 -m xlclass.doctor` says what a fresh machine lacks."""
-    outside = [name for name in imports("xlclass.doctor", whole=False) if name.split(".")[0] not in sys.stdlib_module_names]
-    assert {house(name) for name in outside} <= {"xlclass.errors"}
+    """`python3 -m xlclass.runtime.requirements` says what a fresh machine lacks."""
+    outside = [name for name in imports("xlclass.runtime.requirements", whole=False) if name.split(".")[0] not in sys.stdlib_module_names]
+    assert {".".join(name.split(".")[:2]) for name in outside} <= {"xlclass.errors"}
 
 
-def test_imports_know_every_room():
-    assert GROUND | ROOMS | {"xlclass.lake"} <= {house(name) for name in FILES}
+def test_floors_name_every_room():
+    assert set(FLOOR) == {room(name) for name in FILES if name.startswith("xlclass.")}
+
+
+def test_root_holds_only_the_ground():
+    assert {name for name in FILES if name.count(".") == 1 and FILES[name].name != "__init__.py" and name.startswith("xlclass.")} == {
+        "xlclass.config",
+        "xlclass.errors",
+        "xlclass.schemas",
+    }

@@ -79,7 +79,7 @@ def test_cookbook_answers_in_a_fresh_clone_without_spark(clone, walked):
     """By the page's own lines, in the lake that the README's commands left; the demo has one model version, no bad row, and a label on every video."""
     code = (
         "import sys; sys.modules['pyspark'] = None\n"
-        "from xlclass.cookbook import queries\nfrom xlclass.dictionary import READING\n"
+        "from xlclass.cookbook import queries\nfrom xlclass.cookbook.dictionary import READING\n"
         "exec(READING.split('```python\\n')[2].split('```')[0])\n"
         "lake.execute(READING.split('```sql\\n')[1].split(';')[0])\n"
         "for query in queries():\n    if query.runs_on('DuckDB'):\n        print('ran', query.name, len(lake.execute(query.sql).fetchall()))\n"
@@ -116,7 +116,7 @@ def test_setup_without_a_fit_java_stops_with_one_sentence(clone, tmp_path, versi
         java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
         java.chmod(0o755)
     done = subprocess.run(
-        [sys.executable, "-m", "xlclass.doctor"],
+        [sys.executable, "-m", "xlclass.runtime.requirements"],
         cwd=clone,
         env={"JAVA_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
         capture_output=True,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from xlclass.errors import SettingsError
-from xlclass.parsing import each_within, one_of, parse, within
+from xlclass.runtime.toml_settings import each_within, one_of, parse, within
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,6 @@ sys.path.insert(0, str(ROOT))
 from _bare_loop import Loop  # noqa: E402  the bench runs from a checkout
 from _plain_muse import plain_muse  # noqa: E402
 
-from xlclass.backfill import backfill, classify  # noqa: E402
-from xlclass.chunks import encoding_tasks  # noqa: E402
 from xlclass.config import load_settings  # noqa: E402
 from xlclass.encoders import resolve_encoder  # noqa: E402
 from xlclass.lake.registry import Registry  # noqa: E402
@@ -48,9 +46,11 @@ from xlclass.lake.runs import Run  # noqa: E402
 from xlclass.lake.session import open_session  # noqa: E402
 from xlclass.lake.sources import read_catalogue  # noqa: E402
 from xlclass.lake.tables import Lake  # noqa: E402
-from xlclass.pipeline import encode_videos  # noqa: E402
+from xlclass.pipeline.backfill import backfill, classify  # noqa: E402
+from xlclass.pipeline.chunks import encoding_tasks  # noqa: E402
+from xlclass.pipeline.transforms import encode_videos  # noqa: E402
 from xlclass.schemas import EMBEDDINGS, MODELS, VIDEOS  # noqa: E402
-from xlclass.training import train  # noqa: E402
+from xlclass.training.train import train  # noqa: E402
 
 LEAST = {"end_to_end": 0.90, "end_to_end_large": 0.90, "encode_and_write": 0.95, "rescoring": 30.0}
 MOST = {"again": 0.05, "edited": 0.08, "marginal": 0.05, "memory_growth": 0.10}

@@ -24,13 +24,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BARS = {"cold_seconds": 15.0, "help_cpu_seconds": 0.4}
 TEXT = "Les meilleurs buts de la Ligue des champions"
-COMMAND = [sys.executable, "-m", "xlclass.cli"]
+COMMAND = [sys.executable, "-m", "xlclass.cli.main"]
 STAGES = {  # what the cold start does, in its order, each in one process after those before it
-    "python and command": "from xlclass.commands import classify",
-    "deltalake, detector": "import xlclass.classifier",
+    "python and command": "from xlclass.cli.commands import classify",
+    "deltalake, detector": "import xlclass.pipeline.classifier",
     "champion found": "from xlclass.lake.registry import Registry; version = Registry(lake).champion()",
     "encoder's digest": "import xlclass.encoders as e; from xlclass.config import load_settings; spec = e.resolve_encoder(load_settings(conf))",
-    "TensorFlow": "from xlclass.quiet import tensorflow_starting\nwith tensorflow_starting():\n    import tensorflow, tensorflow_text",
+    "TensorFlow": "from xlclass.runtime.tensorflow_import import tensorflow_starting\nwith tensorflow_starting():\n    import tensorflow, tensorflow_text",
     "head (Keras)": "bundle = version.load()",
     "encoder loaded": "from xlclass.encoders.saved_model import load_encoder; encoder = load_encoder(spec)",
     "first text": "encoder.encode(['one'])",

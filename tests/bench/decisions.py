@@ -36,8 +36,8 @@ from xlclass.config import Settings, load_settings  # noqa: E402
 from xlclass.lake.registry import Registry  # noqa: E402
 from xlclass.model.calibration import fit_temperature, log_losses  # noqa: E402
 from xlclass.model.examples import Examples  # noqa: E402
-from xlclass.model.fitting import fit  # noqa: E402
-from xlclass.model.left_out import Sides  # noqa: E402
+from xlclass.model.fit import fit  # noqa: E402
+from xlclass.model.leave_one_language_out import Sides  # noqa: E402
 from xlclass.quality.calibration_error import debiased_ece, merged_bins  # noqa: E402
 from xlclass.quality.splits import Split  # noqa: E402
 from xlclass.schemas import unpack_vectors  # noqa: E402

@@ -41,9 +41,9 @@ from xlclass.catalog.taxonomy import load_taxonomy  # noqa: E402
 from xlclass.config import SplitSettings, TaxonomySettings, TrainingSettings, load_settings  # noqa: E402
 from xlclass.model.calibration import fit_calibration  # noqa: E402
 from xlclass.model.examples import Examples  # noqa: E402
-from xlclass.model.fitting import Fitted  # noqa: E402
+from xlclass.model.fit import Fitted  # noqa: E402
 from xlclass.model.head import logits, train_head  # noqa: E402
-from xlclass.model.left_out import Say, prototypes_of  # noqa: E402
+from xlclass.model.leave_one_language_out import Say, prototypes_of  # noqa: E402
 from xlclass.model.thresholds import Thresholds  # noqa: E402
 from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split  # noqa: E402
 from xlclass.schemas import unpack_vectors  # noqa: E402

@@ -56,12 +56,12 @@ def _found(lake: Path, folder: Path, languages: tuple[str, ...]) -> tuple[pd.Dat
     """Every judged video with its label's confidence, the rows of label_issues, both with `flipped`, and the training languages."""
     os.environ.setdefault("PYSPARK_SUBMIT_ARGS", "--driver-memory 3g pyspark-shell")
     from xlclass.config import load_settings
-    from xlclass.labelling import judged_videos
+    from xlclass.evaluation.label_issues import judged_videos
     from xlclass.lake.registry import Registry
     from xlclass.lake.runs import Run
     from xlclass.lake.session import open_session
     from xlclass.lake.tables import Lake
-    from xlclass.quality.labels import doubted, mislabelled
+    from xlclass.quality.label_quality import doubted, mislabelled
 
     spark = open_session("label_issues")
     version = Registry(Lake(spark, str(lake))).champion()

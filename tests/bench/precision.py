@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from xlclass.encoders.batches import batches_by_length  # noqa: E402  the bench runs from a checkout
 from xlclass.encoders.contract import Encoder  # noqa: E402
-from xlclass.encoders.embedded import embedded_encoder  # noqa: E402
+from xlclass.encoders.muse.build import embedded_encoder  # noqa: E402
 from xlclass.encoders.saved_model import load_encoder  # noqa: E402
 from xlclass.encoders.udf import cap_threads  # noqa: E402
 

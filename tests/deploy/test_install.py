@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from debian_root import NotHere, as_user, debian_root, in_root
 
-from xlclass.cli import main
+from xlclass.cli.main import main
 
 DEPLOY = ROOT / "conf" / "deploy"
 RELEASES = {"12": "bookworm"}

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 from pinned_environment import environment
 
-from xlclass.cli import main
+from xlclass.cli.main import main
 
 pytestmark = pytest.mark.slow
 FOLDER = ROOT / "conf" / "deploy" / "kubernetes"

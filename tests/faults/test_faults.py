@@ -19,8 +19,8 @@ import deltalake
 import numpy as np
 import pytest
 from conftest import ROOT, SETTINGS
+from samples import ROWS
 from standalone import Standalone, kill, members
-from test_training import ROWS
 
 pytestmark = [pytest.mark.fault, pytest.mark.spark]
 BIN = Path(sys.executable).parent

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 from standalone import Standalone, clean_environment, members
 
-from xlclass.encoders.muse import GRAPH
+from xlclass.encoders.muse.graph import GRAPH
 
 pytestmark = [pytest.mark.spark, pytest.mark.fault]
 SETTINGS = {  # what conf/cluster.toml says -> what holds for the demo

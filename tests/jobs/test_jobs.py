@@ -11,7 +11,7 @@ from pathlib import Path
 import deltalake
 import pytest
 from conftest import ROOT, SETTINGS, SHORT_LIVED, VIDEOS, write_catalogue
-from test_embedded_demo import LANGUAGES
+from samples import LANGUAGES
 
 from xlclass.lake.registry import Registry
 
@@ -97,7 +97,7 @@ def test_train_leaves_the_champion_in_its_place_and_says_how_to_promote(demo_lak
     candidate = re.search(r"model version (\w+) in ", done.stdout)[1]
     assert f"the champion is {champion}; xlclass models compare {champion} {candidate}; xlclass models promote {candidate}" in done.stdout
     assert Registry(str(lake)).champion().name == champion != candidate
-    forced = [str(BIN / "python"), "-m", "xlclass.cli", "models", "promote", candidate, "--lake", "lake", "--force", "a drill"]
+    forced = [str(BIN / "python"), "-m", "xlclass.cli.main", "models", "promote", candidate, "--lake", "lake", "--force", "a drill"]
     subprocess.run(forced, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
     done = submit("backfill", "--conf", "settings.toml", "--lake", "lake", cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -11,7 +11,7 @@ from xlclass.catalog.cleaning import MARKS, compatible, spaced
 from xlclass.catalog.repeats import shortened
 from xlclass.catalog.words import folded
 from xlclass.errors import SettingsError
-from xlclass.parsing import read_toml
+from xlclass.runtime.toml_settings import read_toml
 
 _WORD = re.compile(r"\w+")
 _KEY = re.compile(rf"(?<![\w@#&./-])\w+(?![\w{MARKS}])")  # not inside a domain, a path, a compound or an accented word

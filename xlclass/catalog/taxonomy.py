@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlclass.errors import SettingsError
-from xlclass.parsing import read_toml
+from xlclass.runtime.toml_settings import read_toml
 
 
 @dataclass(frozen=True)

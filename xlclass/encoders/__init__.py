@@ -24,7 +24,7 @@ def _resolved(settings: Settings) -> EncoderSpec:
 
     wanted = settings.encoder
     if wanted.model == "embedded":
-        from xlclass.encoders.embedded import embedded_encoder
+        from xlclass.encoders.muse.build import embedded_encoder
 
         cache = settings.resolve(wanted.cache)
         return as_shipped(embedded_encoder(located(cache), wanted.precision, build=not cache.startswith(ARCHIVE)), cache)

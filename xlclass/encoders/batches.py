@@ -1,6 +1,6 @@
 """A column of texts to packed vectors: cut into batches by length, a text that breaks the encoder set apart.
 
-Spark's workers (`udf.py`) and the command line (`xlclass/classifier.py`) encode by this alone.
+Spark's workers (`udf.py`) and the command line (`xlclass/pipeline/classifier.py`) encode by this alone.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 from xlclass.encoders.contract import EncoderSpec, folder_digest
 from xlclass.encoders.shipping import located
 from xlclass.errors import EncoderError
-from xlclass.quiet import tensorflow_starting
+from xlclass.runtime.tensorflow_import import tensorflow_starting
 
 
 class SavedModelEncoder:

@@ -13,10 +13,10 @@ import pandas as pd
 from pyspark import TaskContext
 from pyspark.sql import functions as F
 
-from xlclass import logs
 from xlclass.encoders.batches import embed_column
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.saved_model import load_encoder
+from xlclass.runtime import logs
 
 
 def embed_udf(spec: EncoderSpec, threads: int) -> Any:

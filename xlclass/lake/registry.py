@@ -152,7 +152,7 @@ class Registry:
             self._write(history, [event, first] if serves else [event])
         return ModelVersion(name, str(self._folder(name)), digest)
 
-    def crown(self, history: History, name: str, run_id: str, reason: str) -> None:
+    def make_champion(self, history: History, name: str, run_id: str, reason: str) -> None:
         """Makes a version the champion, and retires the one before it, if no event came after `history`.
 
         Raises:

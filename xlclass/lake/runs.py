@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from xlclass import __version__
 from xlclass.config import Settings, settings_digest
 from xlclass.lake.tables import Lake
-from xlclass.redaction import redacted, redacted_within
+from xlclass.runtime.redaction import redacted, redacted_within
 from xlclass.schemas import RUNS
 
 log = logging.getLogger(__name__)
@@ -104,13 +104,13 @@ def last_source_version(lake: Lake, source: str) -> str | None:
     """The version of `source` that the last run read that ended well; null when there is none."""
     if not lake.exists(RUNS):
         return None
-    ended = lake.look(RUNS, "finished_at", "source_version", where=(pc.field("outcome") == "done") & (pc.field("source") == source))
+    ended = lake.scan(RUNS, "finished_at", "source_version", where=(pc.field("outcome") == "done") & (pc.field("source") == source))
     return max(ended, key=itemgetter("finished_at"))["source_version"] if ended else None
 
 
 def seconds_per_video(lake: Lake) -> float | None:
     """How long the last run that encoded at least 1,000 videos took for one; null when there is none."""
-    runs = lake.look(RUNS, "finished_at", "steps") if lake.exists(RUNS) else []
+    runs = lake.scan(RUNS, "finished_at", "steps") if lake.exists(RUNS) else []
     for run in sorted(runs, key=itemgetter("finished_at"), reverse=True):
         for step in run["steps"] or []:
             if step["name"] == "encode" and step["num_rows"] >= 1_000:

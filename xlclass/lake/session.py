@@ -15,8 +15,8 @@ from pyspark import SparkConf, SparkContext, inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from xlclass import __version__
-from xlclass.doctor import MIN_JAVA
 from xlclass.errors import MachineError
+from xlclass.runtime.requirements import MIN_JAVA
 
 _T = TypeVar("_T")
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
@@ -69,7 +69,7 @@ def open_session(name: str) -> SparkSession:
 
 
 @contextmanager
-def beside(spark: SparkSession, work: Callable[..., _T], *given: object) -> Iterator[Future[_T]]:
+def in_background(spark: SparkSession, work: Callable[..., _T], *given: object) -> Iterator[Future[_T]]:
     """While the block runs `work` does, in a thread of its own: half of a small job is Spark's own latency, on one core.
 
     The block's end waits for it, and its result is the future's; an error of `work` comes where the result is asked for.

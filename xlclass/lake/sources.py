@@ -17,7 +17,7 @@ from pyspark.sql import types as T
 
 from xlclass.config import Settings
 from xlclass.errors import SourceError
-from xlclass.redaction import redacted
+from xlclass.runtime.redaction import redacted
 
 _LISTS = ("tags", "countries", "labels", "visual_vector")
 _FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}

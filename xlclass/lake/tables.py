@@ -66,12 +66,12 @@ class Lake:
         rows = self.spark.read.format("delta").load(self.path(table))
         return rows.select("*", *(F.lit(None).cast(column.type).alias(column.name) for column in self._lacking(table, rows)))
 
-    def read_logs(self, *tables: Table) -> None:
+    def warm_snapshots(self, *tables: Table) -> None:
         """Has Spark read the tables' logs, as a commit with an id does first: a second's work each, which need not wait for the rows."""
         for table in tables:
             DeltaTable.forPath(self.spark, self.path(table)).detail().select("numFiles").first()
 
-    def look(self, table: Table, *columns: str, where: pc.Expression | None = None, most: int | None = None) -> list[dict[str, Any]]:
+    def scan(self, table: Table, *columns: str, where: pc.Expression | None = None, most: int | None = None) -> list[dict[str, Any]]:
         """These columns of the rows that `where` is true of, `most` of them if given: a few rows, by Arrow, for which Spark would take a second or two.
 
         A column that a table of an older contract lacks is null.
@@ -132,7 +132,7 @@ class Lake:
             self._merge(table, F.broadcast(changed) if num_changed <= _FEW else changed, f"{commit_id}/changed", lambda merge: merge.whenMatchedUpdateAll())
         return num_new, num_changed
 
-    def may_hold(self, table: Table, column: str, value: str) -> bool:
+    def may_contain(self, table: Table, column: str, value: str) -> bool:
         """Whether a row's `column` may be `value`: by the statistics that the table's log has of each file, so that no row is read."""
         files = self._files(table)
         known = [name for name in (f"min.{column}", f"max.{column}") if name in files.column_names]
@@ -147,7 +147,7 @@ class Lake:
         counts: list[Any] = files["num_records"].to_pylist() if "num_records" in files.column_names else [None] * files.num_rows
         return self.read(table).count() if None in counts else sum(counts)
 
-    def has_taken(self, table: Table, commit_id: str) -> bool:
+    def has_commit(self, table: Table, commit_id: str) -> bool:
         """Whether a commit of that id is in."""
         return deltalake.DeltaTable(self.path(table)).transaction_version(_application(table, commit_id)) is not None
 
@@ -234,7 +234,7 @@ class Lake:
         taken = [deltalake.Transaction(_application(table, commit_id), 1)] if commit_id else None
 
         def write() -> None:
-            if not (commit_id and self.has_taken(table, commit_id)):
+            if not (commit_id and self.has_commit(table, commit_id)):
                 deltalake.write_deltalake(self.path(table), rows, mode=mode, commit_properties=deltalake.CommitProperties(app_transactions=taken))
 
         _retried(write)

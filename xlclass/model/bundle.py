@@ -17,13 +17,13 @@ import numpy as np
 from scipy.special import expit
 
 from xlclass.errors import ModelError
-from xlclass.folders import written_whole
 from xlclass.model.calibration import Calibration
 from xlclass.model.head import logits
-from xlclass.model.prototypes import Prototypes
+from xlclass.model.neighbours import Prototypes
 from xlclass.model.smoothing import Smoothing, log_odds
 from xlclass.model.thresholds import Thresholds
-from xlclass.quiet import tensorflow_starting
+from xlclass.runtime.files import written_whole
+from xlclass.runtime.tensorflow_import import tensorflow_starting
 
 _HEAD, _PROTOTYPES, _SMOOTHING = _FILES = ("head.keras", "prototypes.npz", "smoothing.npz")
 

@@ -10,7 +10,7 @@ import numpy as np
 from xlclass.config import TrainingSettings
 from xlclass.model.baselines import logistic_head, neighbours_head
 from xlclass.model.examples import Examples, mixed_batches, weights
-from xlclass.quiet import tensorflow_starting
+from xlclass.runtime.tensorflow_import import tensorflow_starting
 
 RECIPE = "head/5"  # raise when the same sample and settings would give another model version
 

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import expit
 
 from xlclass.model.calibration import Calibration, blended
-from xlclass.model.prototypes import Prototypes, fit_prototypes, shares_around
+from xlclass.model.neighbours import Prototypes, fit_prototypes, shares_around
 
 WIDTHS = (0.02, 0.04)  # of the kernel, in cosine, that training tries; 0.08 never won
 WEIGHTS = (0.25, 0.5)  # of what is predicted around a video, in its log-odds, that training tries; with 0.75 a video's own word is lost

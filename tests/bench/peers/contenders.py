@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from agreement import disagreement
 from environments import environment
 
-from xlclass.chunks import encoding_tasks
+from xlclass.pipeline.chunks import encoding_tasks
 
 SCRIPTS = Path(__file__).parent
 ROOT = SCRIPTS.parents[2]

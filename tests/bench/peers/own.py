@@ -10,7 +10,7 @@ from xlclass.config import Settings, load_settings
 from xlclass.encoders import resolve_encoder
 from xlclass.lake.session import open_session
 from xlclass.lake.tables import Lake
-from xlclass.pipeline import encode_videos
+from xlclass.pipeline.transforms import encode_videos
 from xlclass.schemas import EMBEDDINGS
 
 

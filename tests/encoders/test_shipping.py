@@ -1,0 +1,87 @@
+"""An encoder that travels as an archive."""
+
+import dataclasses
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from xlclass.config import load_settings
+from xlclass.encoders import resolve_encoder, shipping
+from xlclass.encoders.contract import EncoderSpec, folder_digest
+from xlclass.encoders.muse.build import embedded_encoder
+from xlclass.encoders.saved_model import load_encoder
+from xlclass.encoders.udf import embed_udf
+from xlclass.errors import EncoderError
+from xlclass.schemas import unpack_vectors
+
+
+@pytest.fixture
+def cached(tmp_path) -> EncoderSpec:
+    """What lies in a cache where the embedded encoder was built, as far as packing looks."""
+    model = tmp_path / "cache" / "muse-0123" / "model"
+    (model / "variables").mkdir(parents=True)
+    (model / "saved_model.pb").write_bytes(b"graph")
+    (model / "variables" / "data").write_bytes(b"numbers")
+    (model.parent / "model.sha256").write_text(folder_digest(model))
+    return EncoderSpec(str(model), folder_digest(model), "0123", 8)
+
+
+def test_pack_embedded_names_archive_by_digest_and_keeps_the_caches_layout(cached, tmp_path):
+    archive = shipping.pack_embedded(cached, tmp_path / "dist")
+    assert archive.name == f"muse-{cached.digest[:16]}.tar.gz"
+    assert list((tmp_path / "dist").iterdir()) == [archive]
+    shutil.unpack_archive(archive, tmp_path / "unpacked")  # tarfile's filters are not in Debian 12's own Python
+    assert folder_digest(tmp_path / "unpacked") == folder_digest(tmp_path / "cache")
+
+
+def test_pack_embedded_makes_equal_bytes_of_equal_files(cached, tmp_path):
+    once, again = (shipping.pack_embedded(cached, tmp_path / name).read_bytes() for name in ("once", "again"))
+    assert once == again
+
+
+def test_main_refuses_to_pack_another_encoder(settings_in, tmp_path):
+    with pytest.raises(EncoderError, match=r"settings\.toml: encoder\.model: `make dist` packs the embedded encoder only"):
+        shipping.main(str(settings_in(tmp_path).file), str(tmp_path / "dist"))
+
+
+def test_located_takes_a_path_as_it_is():
+    assert shipping.located("/mnt/muse") == Path("/mnt/muse")
+
+
+def test_resolve_encoder_says_how_to_ship_an_archive_that_is_not_there():
+    with pytest.raises(EncoderError, match=r"there is no archive://muse here: run the job by `spark-submit --archives FILE#muse`"):
+        resolve_encoder(load_settings(ROOT / "conf" / "cluster.toml"))
+
+
+def test_embedded_encoder_is_not_built_into_an_archive_that_lacks_it(tmp_path):
+    with pytest.raises(EncoderError, match="holds no muse-"):
+        embedded_encoder(tmp_path, build=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def shipped(spark, fake_encoder, tmp_path_factory):
+    """The fake encoder's archive, given to this session as `spark-submit --archives` would."""
+    archive = tmp_path_factory.mktemp("archives") / "fake.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(fake_encoder.path, "model")
+    spark.sparkContext.addArchive(f"{archive}#fake")
+    return "archive://fake/model"
+
+
+def test_resolve_encoder_finds_a_shipped_encoder_and_so_do_the_workers(spark, shipped, fake_encoder, settings_in, tmp_path):
+    settings = settings_in(tmp_path)
+    spec = resolve_encoder(dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, model=shipped)))
+    assert (spec.digest, spec.encoder_id, spec.dim) == (fake_encoder.digest, fake_encoder.encoder_id, fake_encoder.dim)
+    assert spec.path == shipped
+    rows = spark.createDataFrame([("one two",)], "text string").select(embed_udf(spec, 1)("text").alias("vector")).collect()
+    expected = load_encoder(fake_encoder).encode(["one two"])
+    assert abs(unpack_vectors([bytes(rows[0]["vector"])], spec.dim) - expected).max() < 1e-3
+
+
+def test_load_encoder_refuses_a_shipped_encoder_of_another_digest(shipped, fake_encoder):
+    with pytest.raises(EncoderError, match="has digest"):
+        load_encoder(dataclasses.replace(fake_encoder, path=shipped, digest="0" * 64))

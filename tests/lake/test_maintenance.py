@@ -1,0 +1,119 @@
+"""Maintenance: what is old or left over goes, what somebody may need stays, and a second run changes nothing."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import deltalake
+import pytest
+
+from xlclass.errors import LakeError
+from xlclass.lake.lease import Lease
+from xlclass.lake.maintenance import Tidied, described, maintain
+from xlclass.lake.staging import Plan, Plans
+from xlclass.schemas import MODELS, PREDICTION_LOG, RUNS
+
+NOW = datetime.now(UTC)
+
+
+def _log(video_id, days):
+    return (video_id, "en", "music", 0.9, [("music", 0.9)], "m1", "r1", NOW - timedelta(days=days))
+
+
+def _run_row(run_id, outcome, source, days):
+    moment = NOW - timedelta(days=days)
+    return (run_id, "backfill", outcome, None, moment, moment, "{}", "f", source, "1", None, None, None, None, None, [], "0")
+
+
+def _ids(lake, table):
+    return sorted(row[0] for row in lake.read(table).select(table.keys[0]).collect())
+
+
+def _versions(lake):
+    return {table.name: lake.version(table) for table in (PREDICTION_LOG, RUNS) if lake.exists(table)}
+
+
+def _add_to_log(lake, rows, num_files=1):
+    """In one commit, which Spark makes: the log is clustered."""
+    lake.ensure(PREDICTION_LOG)
+    lake.append(PREDICTION_LOG, lake.spark.createDataFrame(lake.spark.sparkContext.parallelize(rows, num_files), lake.read(PREDICTION_LOG).schema))
+
+
+@pytest.fixture
+def old(new_run, tmp_path):
+    """A run on a lake whose prediction_log has rows of 400, 364 and 0 days, each written by a commit of its own."""
+    run = new_run(tmp_path)
+    for video_id, days in (("old", 400), ("young", 364), ("new", 0)):
+        _add_to_log(run.lake, [_log(video_id, days)])
+    return run
+
+
+def test_maintain_deletes_old_rows_of_the_log_and_keeps_new_ones(old):
+    before = deltalake.DeltaTable(old.lake.path(PREDICTION_LOG)).to_pyarrow_dataset()  # of a reader that began before
+    done = maintain(old)
+    assert (done.log_rows, done.run_rows, done.folders, done.files) == (1, 0, 0, 0)
+    assert _ids(old.lake, PREDICTION_LOG) == ["new", "young"]
+    assert sorted(before.to_table(columns=["video_id"])["video_id"].to_pylist()) == ["new", "old", "young"]
+
+
+def test_maintain_a_second_time_changes_no_table(old, new_run):
+    maintain(old)
+    before = _versions(old.lake)
+    assert maintain(new_run.again(old)) == Tidied(0, 0, 0, 0, 0)
+    assert _versions(old.lake) == before
+
+
+def test_maintain_joins_many_small_files_and_vacuums_what_is_older_than_the_setting(new_run, tmp_path):
+    run = new_run(tmp_path, more="[retention]\nfiles_hours = 0\n")
+    _add_to_log(run.lake, [_log(f"v{i:02}", 0) for i in range(18)], num_files=18)
+    done = maintain(run)
+    assert done.tables_optimized == 1
+    table = deltalake.DeltaTable(run.lake.path(PREDICTION_LOG))
+    assert done.files >= 18
+    assert len(list((tmp_path / "lake" / "prediction_log").glob("*.parquet"))) == len(table.file_uris())
+    assert _ids(run.lake, PREDICTION_LOG) == [f"v{i:02}" for i in range(18)]
+    assert table.to_pyarrow_table().num_rows == 18
+
+
+def test_maintain_keeps_runs_unless_told_and_then_the_last_good_one_of_each_source(new_run, tmp_path):
+    rows = [("a1", "done", "a", 90), ("a2", "done", "a", 80), ("a3", "failed", "a", 70), ("b1", "done", "b", 5), ("n1", "done", None, 90)]
+    run = new_run(tmp_path)
+    run.lake.append_values(RUNS, [_run_row(*row) for row in rows])
+    assert maintain(run).run_rows == 0
+    (tmp_path / "settings.toml").write_text((tmp_path / "settings.toml").read_text() + "[retention]\nruns_days = 30\n")
+    assert maintain(new_run.again(run)).run_rows == 3
+    assert _ids(run.lake, RUNS) == ["a2", "b1"]
+
+
+def test_maintain_removes_what_killed_runs_left_and_not_the_plan_under_way(new_run, tmp_path):
+    run = new_run(tmp_path)
+    lake = tmp_path / "lake"
+    row = ("f", {"videos": 1}, 7, {"top1": 0.5}, "d", "r1", NOW, None)
+    run.lake.append_values(MODELS, [(1, "known", "candidate", *row)])
+    for name in (
+        "_plan/mine/pending",
+        "_plan/other/pending",
+        "model_versions/known",
+        "model_versions/stranger",
+        "model_versions/.known.draft",
+        "model_versions/young",
+    ):
+        (lake / name).mkdir(parents=True)
+    for name in ("known", "stranger", ".known.draft"):
+        os.utime(lake / "model_versions" / name, (time.time() - 90_000,) * 2)
+    Plans(run.lake.spark, run.lake.root).begin(Plan("mine", {}, 1))
+    assert maintain(run).folders == 3
+    assert sorted(path.name for path in (lake / "_plan").iterdir()) == ["mine", "plan.json"]
+    assert sorted(path.name for path in (lake / "model_versions").iterdir()) == ["known", "young"]
+
+
+def test_maintain_leaves_a_lake_that_another_run_holds(old):
+    with Lease(old.lake.root, "other", "backfill", 60), pytest.raises(LakeError, match="is being changed by run other"):
+        maintain(old)
+    assert _ids(old.lake, PREDICTION_LOG) == ["new", "old", "young"]
+
+
+def test_described_says_what_was_done():
+    assert described(Tidied(1_500, 2, 3, 1, 40)) == (
+        "deleted: 1,500 rows of prediction_log, 2 of runs, 3 leftover folders, 40 data files; tables written anew: 1"
+    )

@@ -1,0 +1,180 @@
+"""The page in Debian's Chromium, driven by Playwright: what it asks for, how it sorts and filters, and where it scrolls. Run by `make test-slow`."""
+
+import re
+import shutil
+
+import pytest
+from test_page import ABOUT, HOSTILE, LANGUAGES, make_tables
+
+from xlclass.report.page import page as render
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # CI is root
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    written = tmp_path_factory.mktemp("page") / "report.html"
+    written.write_text(render(ABOUT, make_tables()), encoding="utf-8")
+    return written
+
+
+@pytest.fixture
+def shown(browser, file):
+    """Opens the page at a width and in a colour scheme; what it said, asked for and popped up is in `page.said`."""
+    opened = []
+
+    def show(width=1280, scheme="light"):
+        page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+        page.said = []
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.on("request", lambda request: page.said.append(request.url))
+        page.on("dialog", lambda dialog: (page.said.append(dialog.message), dialog.dismiss()))
+        page.goto(file.as_uri())
+        opened.append(page)
+        return page
+
+    yield show
+    for page in opened:
+        page.close()
+
+
+def _seen(page, selector):
+    """The languages of the elements that are shown."""
+    return page.eval_on_selector_all(selector, "all => all.filter(e => !e.closest('[hidden]')).map(e => e.dataset.language)")
+
+
+def _column(page, table, index):
+    rows = page.locator(f"#{table} tbody[data-group=unknown] tr[data-language]")
+    return [row.locator("th, td").nth(index).inner_text() for row in rows.all()]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_says_nothing_and_asks_for_nothing_and_fits_its_window(shown, file, width, scheme):
+    page = shown(width, scheme)
+    for fold in page.locator("summary").all():
+        fold.click()
+    assert page.said == [file.as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.querySelectorAll('.box')].some(box => box.scrollWidth > box.clientWidth)") == (width == 390)
+
+
+def test_page_has_two_colour_schemes_that_can_be_read(shown):
+    """Contrast of text with its background: at least 4.5, WCAG 2.1 AA."""
+    for scheme in ("light", "dark"):
+        page = shown(scheme=scheme)
+        low = page.evaluate(CONTRASTS)
+        assert low == [], scheme
+
+
+CONTRASTS = """() => {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const linear = (x) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+  const light = (colour) => rgba(colour).slice(0, 3).map((x, i) => linear(x / 255) * [0.2126, 0.7152, 0.0722][i]).reduce((a, b) => a + b);
+  const behind = (element) => {
+    const colour = getComputedStyle(element).backgroundColor;
+    return rgba(colour)[3] ? colour : element.parentElement ? behind(element.parentElement) : "white";
+  };
+  const low = [];
+  for (const element of document.querySelectorAll("b, small, td, th, span, p, h1, h2, button, a, summary, output, svg text")) {
+    if (!element.textContent.trim() || !element.getClientRects().length) continue;
+    const style = getComputedStyle(element), a = light(element.closest("svg") ? style.fill : style.color), b = light(behind(element));
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) low.push(`${element.tagName} ${element.textContent.trim().slice(0, 30)} ${contrast.toFixed(2)}`);
+  }
+  return low;
+}"""
+
+
+def test_filter_acts_on_every_table_and_chart(shown):
+    page = shown()
+    assert set(_seen(page, "[data-language]")) == set(LANGUAGES)
+    page.fill("#filter-languages", "de, hungarian")
+    assert set(_seen(page, "tr[data-language]")) == {"de", "hu"}
+    assert set(_seen(page, "figure[data-language]")) == {"de", "hu"}
+    assert page.locator("#accuracy-table tbody[data-group=training]").is_hidden()
+    assert page.inner_text("#filter-said") == f"2 of {len(LANGUAGES)} languages"
+    page.fill("#filter-languages", "")
+    page.select_option("#filter-group", "training")
+    assert set(_seen(page, "[data-language]")) == {"en", "fr"}
+    page.select_option("#filter-group", "")
+    assert set(_seen(page, "[data-language]")) == set(LANGUAGES)
+
+
+def test_filter_of_one_language_chooses_its_confusion_matrix(shown):
+    page = shown()
+    rows = [row for row in make_tables()["confusion"] if row["language"] == "ja"]
+    page.fill("#filter-languages", "ja")
+    assert page.input_value("#matrix-language") == "ja"
+    cells = page.locator("#matrix tbody tr").first.locator("td").all_inner_texts()
+    counts = {row["top_category"]: row["num_videos"] for row in rows if row["label"] == "music"}
+    assert cells[:3] == [str(counts[name]) for name in ("music", "sports", "gaming")]
+    page.select_option("#matrix-language", "")
+    assert page.inner_text("#matrix-total") == f"{sum(row['num_videos'] for row in make_tables()['confusion']):,} labels"
+
+
+def test_tables_sort_by_every_kind_of_column_within_their_groups(shown):
+    page = shown()
+    page.click("#accuracy-table thead th:nth-child(5) button")
+    supports = [int(text.replace(",", "")) for text in _column(page, "accuracy-table", 4)]
+    assert supports == sorted(supports, reverse=True)
+    assert len(supports) > 10
+    assert page.get_attribute("#accuracy-table thead th:nth-child(5)", "aria-sort") == "descending"
+    page.click("#accuracy-table thead th:nth-child(5) button")
+    assert [int(text.replace(",", "")) for text in _column(page, "accuracy-table", 4)] == supports[::-1]
+    page.click("#accuracy-table thead th:nth-child(1) button")
+    codes = [text.split()[0] for text in _column(page, "accuracy-table", 0)]
+    assert codes == sorted(codes)
+    page.click("#categories-f1 thead th:nth-child(2) button")
+    shares = _column(page, "categories-f1", 1)
+    assert [share != "" for share in shares] == sorted((share != "" for share in shares), reverse=True)  # nothing comes last
+    filled = [int(share) for share in shares if share]
+    assert filled == sorted(filled, reverse=True)
+
+
+def test_hostile_titles_are_text(shown):
+    page = shown()
+    assert sorted(page.locator("td.title").all_inner_texts()) == sorted(HOSTILE)
+    assert page.locator("img").count() == 0
+    assert not [said for said in page.said if not said.startswith("file:")]
+    directions = page.eval_on_selector_all("td.title bdi", "all => all.map(e => getComputedStyle(e).unicodeBidi)")
+    assert set(directions) == {"isolate"}
+
+
+def test_script_and_request_that_are_not_the_pages_own_are_refused(shown):
+    page, blocked = shown(), []
+    page.on("requestfailed", lambda request: blocked.append(request.failure))
+    page.evaluate("document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.ran = true' }))")
+    page.evaluate("document.body.append(Object.assign(document.createElement('img'), { src: 'http://127.0.0.1:9/x.png' }))")
+    page.wait_for_timeout(100)
+    assert page.evaluate("window.ran") is None
+    assert len([said for said in page.said if re.search("Content Security Policy", said)]) == 2
+    assert blocked == ["csp"]
+
+
+def test_printed_page_hides_no_numbers(shown):
+    page = shown()
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#confidence-table").is_visible()
+    assert page.locator("#filter").is_hidden()
+    assert page.evaluate("[...document.querySelectorAll('.box')].every(box => getComputedStyle(box).overflowY === 'visible')")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert page.locator("#confidence-table").is_hidden()

@@ -1,0 +1,66 @@
+"""The lake read for the page: what is counted, which evaluation, and a lake that has not everything yet."""
+
+import pytest
+from pyspark.sql import functions as F
+from samples import ROWS
+
+from xlclass.encoders import resolve_encoder
+from xlclass.errors import SettingsError
+from xlclass.evaluation.evaluate import evaluate
+from xlclass.lake.runs import utc_now
+from xlclass.report.tables import MOST_ISSUES_OF_LANGUAGE, read_tables, report_file, report_page, write_page
+from xlclass.schemas import LABEL_ISSUES, PREDICTIONS
+
+HOSTILE = "<script>alert(1)</script> ma chanson préférée à la guitare"
+
+
+@pytest.mark.slow
+def test_report_of_a_small_lake_before_and_after_its_evaluation(classified_in, tmp_path):
+    rows = [{**row, "title": HOSTILE} if row["video_id"] == "fr59" else row for row in ROWS]
+    run, version = classified_in(tmp_path, [*rows, {**rows[0], "video_id": "blank", "title": "", "channel": "blank", "labels": []}])
+    lake, encoder = run.lake, resolve_encoder(run.settings)
+    assert "has not been evaluated yet" in report_page(run, version, encoder)
+    evaluation = evaluate(run, version)
+    issues = [(evaluation, row["video_id"], row["language"], "mislabelled", 0.5 + i / 1_000, "sure of another") for i, row in enumerate(rows)]
+    lake.append_values(LABEL_ISSUES, [*issues, ("an older one", "en0", "en", "mislabelled", 1.0, "stale")])
+    started = run.started_at
+    run.record("done")
+
+    tables = read_tables(lake, version.name, evaluation)
+    videos = {(row["language"], row["text_source"]): (row["num_videos"], row["num_labelled"]) for row in tables["catalogue"]}
+    assert sum(num for num, _ in videos.values()) == 181
+    assert (videos["de", "title"], videos["en", None]) == ((60, 60), (1, 0))
+    predicted = lake.read(PREDICTIONS).where("top_confidence IS NOT NULL").select("language", F.floor(F.col("top_confidence") * 20)).collect()
+    counted = {(row["language"], row["bin"]): row["num_videos"] for row in tables["confidences"]}
+    assert counted == {key: predicted.count(key) for key in set(map(tuple, predicted))}
+    assert sum(row["num_videos"] for row in tables["given"]) == 180
+    assert "alerts" not in tables
+    found = tables["label_issues"]
+    assert [row["video_id"] for row in found] == [f"{language}{i}" for language in ("de", "fr", "en") for i in range(59, 59 - MOST_ISSUES_OF_LANGUAGE, -1)]
+    assert found[0]["title"].startswith("wir spielen das neue Spiel")
+    assert found[0]["labels"] == ["gaming"]
+    assert tables["runs"][0]["started_at"] == started.strftime("%Y-%m-%d %H:%M")
+    assert [step["name"] for step in tables["runs"][0]["steps"]][-1] == "evaluate"
+
+    lake.spark.createDataFrame([(utc_now(), "de", "psi", 0.31)], "raised_at timestamp, language string, rule string, value double").write.format("delta").save(
+        f"{lake.root}/alerts"
+    )
+    file = report_file(lake, None)
+    write_page(report_page(run, version, encoder), file)
+    html = file.read_text(encoding="utf-8")
+    assert "Drift and alerts" in html
+    assert "has not been evaluated" not in html
+    assert "en: top-1" in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; ma chanson" in html
+    assert [entry.name for entry in tmp_path.joinpath("lake").glob("*.html")] == [file.name]
+
+
+def test_report_file_says_why_it_cannot_be_written(tmp_path):
+    class Here:
+        root = str(tmp_path)
+
+    assert report_file(Here, None) == tmp_path / "report.html"
+    with pytest.raises(SettingsError, match="is a folder: name a file in it"):
+        report_file(Here, str(tmp_path))
+    with pytest.raises(SettingsError, match="there is no folder"):
+        report_file(Here, str(tmp_path / "none" / "page.html"))

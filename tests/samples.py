@@ -1,0 +1,37 @@
+"""Rows and names that several test modules share."""
+
+TITLES = {  # whole sentences: the language of a few loose words is anybody's guess
+    ("en", "music"): "this is my favourite song on the guitar",
+    ("en", "sports"): "the best goals of the football season",
+    ("en", "gaming"): "we play the new game with our friends",
+    ("fr", "music"): "ma chanson préférée à la guitare",
+    ("fr", "sports"): "les meilleurs buts de la saison de football",
+    ("fr", "gaming"): "nous jouons au nouveau jeu avec nos amis",
+    ("de", "music"): "mein liebstes Lied auf der Gitarre",
+    ("de", "sports"): "die besten Tore der Saison im Fußball",
+    ("de", "gaming"): "wir spielen das neue Spiel mit unseren Freunden",
+}
+LABELS = ("music", "sports", "gaming")
+ROWS = [
+    {
+        "video_id": f"{language}{i}",
+        "title": f"{TITLES[language, label]} {i}",
+        "tags": [],
+        "description": None,
+        "channel": f"{language}-channel{i}",
+        "language": language,
+        "labels": [label],
+        "updated_at": None,
+    }
+    for language in ("en", "fr", "de")
+    for i, label in enumerate(["music", "sports", "music", "gaming"] * 15)
+]
+
+LANGUAGES = {
+    *("ar", "de", "el", "en", "es", "fa", "fr", "he", "hi", "hu", "it", "ja"),
+    *("ko", "nl", "pl", "pt", "ru", "sv", "th", "tr", "uk", "vi", "zh", "zh-Hant"),
+}
+
+SCORED = (
+    "language string, labels array<string>, top_category string, top_confidence float, given array<string>, confidences map<string, float>, top_logit float"
+)

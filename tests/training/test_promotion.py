@@ -1,0 +1,179 @@
+"""A candidate's way to the champion's place on a real lake, and what a backfill makes of it."""
+
+import dataclasses
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F
+from samples import ROWS
+
+from xlclass.cli import main
+from xlclass.config import GateSettings
+from xlclass.encoders import resolve_encoder
+from xlclass.errors import ModelError
+from xlclass.lake.registry import Registry
+from xlclass.lake.sources import read_catalogue
+from xlclass.model.bundle import Bundle
+from xlclass.pipeline.backfill import backfill, classify
+from xlclass.pipeline.transforms import scored_videos as scored_by_spark
+from xlclass.schemas import PREDICTION_LOG, PREDICTIONS, VIDEOS
+from xlclass.training.promotion import compare, promote, promote_if_better, scored_videos
+from xlclass.training.train import train
+
+GATE = GateSettings(min_videos=10)
+
+
+@pytest.fixture(scope="module")
+def served(new_run, tmp_path_factory):
+    """A lake whose champion has categorised all."""
+    run = new_run(tmp_path_factory.mktemp("served"), ROWS)
+    encoder = resolve_encoder(run.settings)
+    backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, None)
+    classify(run, train(run, encoder))
+    return run.settings.file.parent
+
+
+@pytest.fixture
+def run(served, new_run, tmp_path):
+    return new_run(Path(shutil.copytree(served, tmp_path / "copy")))
+
+
+@pytest.fixture
+def registry(run):
+    return Registry(run.lake.root)
+
+
+def other(registry, name, **changes):
+    """A candidate with the champion's head, its manifest changed."""
+    bundle = registry.champion().load()
+    return registry.register(Bundle(bundle.head, {**bundle.manifest, "model_version": name, "training_fingerprint": name, **changes}), "r")
+
+
+def of_before(registry, name):
+    """A version as the xlclass before calibration made them."""
+    bundle = registry.champion().load()
+    manifest = {key: value for key, value in bundle.manifest.items() if key != "calibration"}
+    return registry.register(Bundle(bundle.head, {**manifest, "model_version": name, "training_fingerprint": name}), "r")
+
+
+def confused(registry, name):
+    """A candidate that is always wrong: it names categories that no video has."""
+    return other(registry, name, categories=["education", "comedy", "film_animation"])
+
+
+def backfilled(run):
+    """The model versions of all predictions, after the one command that replaces them."""
+    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), Registry(run.lake.root).champion())
+    return {row["model_version"] for row in run.lake.read(PREDICTIONS).select("model_version").distinct().collect()}
+
+
+def test_scored_videos_are_those_that_spark_scores(run, registry):
+    champion = registry.champion()
+    manifest = champion.manifest()
+    expected = scored_by_spark(run.lake.read(PREDICTIONS).withColumn("language", F.col("video_id")), run.lake.read(VIDEOS), manifest)
+    found = scored_videos(run.lake.root, [manifest, manifest], 5_000)
+    assert found.video_id.tolist() == sorted(row["language"] for row in expected.collect())
+    few = scored_videos(run.lake.root, [manifest], 4)
+    assert few.groupby("language").size().to_dict() == {"de": 4, "en": 4, "fr": 4}
+    assert set(few.video_id) < set(found.video_id)
+
+
+def test_scored_videos_are_on_the_test_side_of_both(run, registry):
+    manifest = registry.champion().manifest()
+    salted = {**manifest, "split": {**manifest["split"], "salt": "another"}}
+    sides = [set(scored_videos(run.lake.root, [one], 5_000).video_id) for one in (manifest, salted)]
+    assert sides[0] != sides[1]
+    assert set(scored_videos(run.lake.root, [manifest, salted], 5_000).video_id) == sides[0] & sides[1]
+
+
+def test_settle_promotes_a_candidate_as_good_and_a_backfill_replaces_all_predictions(run, registry):
+    first = registry.champion()
+    second = other(registry, "second")
+    assert promote_if_better(run, second) == second
+    assert registry.champion() == second
+    assert registry.history().events[-1].reason.startswith("accepted: top-1 over all languages")
+    assert backfilled(run) == {"second"}
+    made = run.lake.read(PREDICTION_LOG).count()
+    assert main.main(["models", "rollback", "--lake", run.lake.root]) == 0
+    assert backfilled(run) == {first.name}
+    assert run.lake.read(PREDICTION_LOG).count() > made
+    assert promote_if_better(run, second) == first  # rolled back by a person: not overruled by the next run
+    assert registry.champion() == first
+
+
+def test_settle_keeps_the_champion_where_the_candidate_is_worse_and_says_where(run, registry, caplog):
+    run.settings = dataclasses.replace(run.settings, gate=GATE)
+    champion, version = registry.champion(), registry.history().delta_version
+    worse = confused(registry, "worse")
+    with caplog.at_level(logging.WARNING):
+        assert promote_if_better(run, worse) == champion
+    assert "worse does not become the champion" in caplog.text
+    assert "refused: all languages lost" in caplog.text
+    assert " en lost" in caplog.text or " fr lost" in caplog.text or "languages together lost" in caplog.text
+    assert registry.history().delta_version == version + 1  # the candidate's event only
+
+
+def test_promote_ends_with_exit_code_2_where_the_gate_refuses_unless_forced(run, registry, capsys):
+    confused(registry, "worse")
+    assert main.main(["models", "promote", "worse", "--conf", str(run.settings.file)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("xlclass: model version worse was not promoted: refused: all languages lost")
+    assert len(said.splitlines()) == 1
+    assert main.main(["models", "promote", "worse", "--lake", run.lake.root, "--force", "a drill"]) == 0
+    assert registry.champion().name == "worse"
+    assert registry.history().events[-1].reason == "forced: a drill"
+
+
+def test_compare_prints_both_and_the_verdict(run, registry, capsys):
+    champion = registry.champion().name
+    confused(registry, "worse")
+    assert main.main(["models", "compare", champion, "worse", "--conf", str(run.settings.file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    num_videos = len(scored_videos(run.lake.root, [registry.champion().manifest()], 5_000))
+    whole = next(line for line in lines if line.startswith("all languages")).split()
+    assert whole[2] == str(num_videos)
+    assert float(whole[3]) - float(whole[4]) == pytest.approx(-float(whole[5]), abs=0.002)
+    assert lines[-1].startswith(f"worse in the place of {champion}: refused: all languages lost")
+
+
+def test_compare_takes_a_version_of_another_encoder_from_its_predictions(run, registry):
+    champion = registry.champion()
+    elder = other(registry, "elder", encoder_id="x" * 64)
+    with pytest.raises(ModelError, match="elder cannot be compared: .* has no predictions of it"):
+        compare(run.lake.root, elder, champion, GATE)
+    classify(run, elder)  # as of before, when the vectors were of its encoder
+    verdict = compare(run.lake.root, elder, champion, GATE)
+    assert verdict.is_accepted
+    assert verdict.groups[0].num_videos == len(scored_videos(run.lake.root, [champion.manifest()], 5_000))
+    assert verdict.groups[0].accuracy.amount == 0
+    assert verdict.groups[0].accuracy.champion > 0.5
+
+
+def test_compare_takes_a_version_of_an_older_xlclass_from_its_predictions(run, registry):
+    champion, elder = registry.champion(), of_before(registry, "elder")
+    predictions = run.lake.read(PREDICTIONS).withColumn("model_version", F.lit("elder")).localCheckpoint()
+    run.lake.replace(PREDICTIONS, predictions)
+    verdict = compare(run.lake.root, elder, champion, GATE)
+    assert verdict.is_accepted
+    assert verdict.groups[0].accuracy.amount == 0
+
+
+def test_settle_stops_where_neither_version_can_serve(run, registry):
+    run.settings = dataclasses.replace(run.settings, gate=GATE)
+    elder, worse = other(registry, "elder", encoder_id="x" * 64), confused(registry, "worse")
+    classify(run, elder)
+    registry.make_champion(registry.history(), "elder", "r", "of before")
+    with pytest.raises(ModelError, match=r"worse does not become the champion \(refused: .*elder cannot go on: .* promote worse --force REASON"):
+        promote_if_better(run, worse)
+    assert registry.champion().name == "elder"
+
+
+def test_promote_does_not_ask_for_a_comparison_with_a_damaged_champion(run, registry):
+    second = other(registry, "second")
+    shutil.rmtree(registry.champion().folder)
+    accepted, sentence = promote(registry, registry.history(), "second", GATE)
+    assert accepted
+    assert "is missing or damaged" in sentence
+    assert registry.champion() == second

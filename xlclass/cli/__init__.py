@@ -1,0 +1,1 @@
+"""What people start: the command xlclass, and what stands around every job."""

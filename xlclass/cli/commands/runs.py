@@ -1,0 +1,78 @@
+"""`xlclass runs`: what the jobs did, from the lake's table `runs`."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from datetime import datetime
+from typing import Any
+
+from xlclass.cli.commands import lake_arguments, lake_of
+from xlclass.runtime.terminal import seconds_text, shown, table
+
+_HEAD = ("run_id", "job", "outcome", "started (UTC)", "took", "rows in", "ok", "rejected", "reused")
+_COUNTS = ("rows_in", "rows_ok", "rows_rejected", "rows_reused")
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Which runs, and how to print them."""
+    lake_arguments(parser)
+    parser.add_argument("run_id", nargs="?", metavar="RUN_ID", help="one run whole: its steps, rules and settings; the beginning of its id is enough")
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many, the newest; %(default)s unless given")
+    parser.add_argument("--json", action="store_true", help="print JSON, a run a line")
+
+
+def body(given: Namespace) -> None:
+    """Prints the runs."""
+    from xlclass.lake.run_history import newest_runs, one_run
+
+    root = lake_of(given)
+    runs = [one_run(root, given.run_id)] if given.run_id else newest_runs(root, max(given.limit, 0))
+    if given.json:
+        print("\n".join(json.dumps(run, default=_plain, ensure_ascii=False) for run in runs))
+    else:
+        print(_whole(runs[0]) if given.run_id else _listed(runs))
+
+
+def _listed(runs: list[dict[str, Any]]) -> str:
+    rows = [
+        (run["run_id"], shown(run["job"]), run["outcome"], f"{run['started_at']:%Y-%m-%d %H:%M:%S}", _took(run), *(_number(run[name]) for name in _COUNTS))
+        for run in runs
+    ]
+    return table(_HEAD, rows, right=("took", "rows in", "ok", "rejected", "reused"))
+
+
+def _whole(run: dict[str, Any]) -> str:
+    about = [
+        ("run", f"{run['run_id']}, {run['job']}, {run['outcome']}"),
+        ("message", run["message"]),
+        ("time", f"{run['started_at']:%Y-%m-%d %H:%M:%S} to {run['finished_at']:%H:%M:%S} UTC, {_took(run)}"),
+        ("source", run["source"] and f"{run['source']}, version {run['source_version']}"),
+        ("rows", ", ".join(f"{_number(run[name])} {name.removeprefix('rows_')}" for name in _COUNTS) if run["rows_in"] is not None else None),
+        ("code", f"xlclass {run['code_version']}, settings {run['settings_fingerprint']}"),
+    ]
+    parts = ["\n".join(f"{name:<9}{shown(text, most=1_000)}" for name, text in about if text)]
+    if run["steps"]:
+        steps = [(shown(step["name"]), seconds_text(step["seconds"]), _number(step["num_rows"])) for step in run["steps"]]
+        parts.append(table(("step", "took", "rows"), steps, right=("took", "rows")))
+    if caught := [(name, _number(number)) for name, number in run["rules"].items() if number]:
+        parts.append(table(("rule", "rows"), caught, right=("rows",)))
+    if run["settings"]:
+        parts.append(table(("setting unlike its default", "value"), [(key, shown(_setting(value))) for key, value in sorted(run["settings"].items())]))
+    return "\n\n".join(parts)
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _took(run: dict[str, Any]) -> str:
+    return seconds_text((run["finished_at"] - run["started_at"]).total_seconds())
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

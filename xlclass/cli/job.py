@@ -1,0 +1,116 @@
+"""What stands around every job: arguments, logging, session, the run's row, and the exit code.
+
+Messages go to standard error in the form of `--log`, each with the run's id. What ends a job (the one sentence of a user's
+mistake, the traceback of a defect) is said plainly as well, last, whatever the form: it is the answer to who started the job.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from xlclass.config import Settings, lake_root, load_settings
+from xlclass.errors import MachineError, XlclassError
+from xlclass.runtime import logs
+from xlclass.runtime.redaction import redacted
+
+if TYPE_CHECKING:
+    from xlclass.lake.runs import Run
+
+log = logging.getLogger("xlclass")
+_ENCODING = ("pipeline", "backfill")  # jobs whose workers hold the encoder
+Body = Callable[[Any, argparse.Namespace], None]  # takes a lake.runs.Run and the arguments
+
+
+def run_job(
+    name: str, description: str, body: Body, arguments: Callable[[argparse.ArgumentParser], None] | None = None, argv: Sequence[str] | None = None
+) -> int:
+    """Runs `body` as the job `name` and gives its exit code: 0 done, 2 a mistake of the user's, told in one line.
+
+    Anything else that goes wrong leaves as its exception, after the run's row has been written.
+    """
+    parser = argparse.ArgumentParser(prog=f"jobs/{name}.py", description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--conf", required=True, metavar="FILE", help="settings file, such as conf/local.toml")
+    parser.add_argument("--lake", metavar="PATH", help="write to this lake instead of the settings' lake.path")
+    parser.add_argument(
+        "--log",
+        choices=logs.FORMS,
+        default="auto",
+        metavar="FORM",
+        help="messages on standard error: text, json, or auto (text at a terminal, else JSON lines)",
+    )
+    if arguments:
+        arguments(parser)
+    parsed = parser.parse_args(argv)
+    form = logs.log_form(parsed.log, name, uuid.uuid4().hex[:16])
+    logs.configure(form)
+    sys.excepthook = logs.end_with
+    try:
+        settings = load_settings(parsed.conf)
+        _run(form, settings, parsed, body)
+    except XlclassError as error:
+        log.error("refused: %s", error, extra={"for_collectors": True})
+        print(f"{parser.prog}: {redacted(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except Exception:
+        log.exception("failed", extra={"for_collectors": True})
+        raise
+    return 0
+
+
+def moment(text: str) -> datetime:
+    """The time that `text` says (ISO 8601), in UTC where it names no zone."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _record(run: Run, outcome: str, message: str) -> None:
+    """Writes the run's row; where that fails too (a full disk), the first failure is the one to tell."""
+    try:
+        run.record(outcome, message)
+    except Exception as error:
+        log.warning("the run's row could not be written: %.200s", error)
+
+
+def _run(form: logs.LogForm, settings: Settings, parsed: argparse.Namespace, body: Body) -> None:
+    from xlclass.catalog import load_preparation
+    from xlclass.catalog.taxonomy import load_taxonomy
+    from xlclass.encoders.capacity import available_memory, require_room, size, worker_bytes
+    from xlclass.lake.progress import Monitor
+    from xlclass.lake.runs import Run
+    from xlclass.lake.session import open_session
+    from xlclass.lake.tables import Lake
+
+    load_taxonomy(settings.resolve(settings.taxonomy.file))  # a bad setting stops the job before Spark starts
+    load_preparation(settings)
+    root = lake_root(settings, parsed.lake)
+    room = available_memory()  # before the session, which takes a part of what it is to be compared with
+    spark = open_session(form.job)
+    spark.sparkContext.setLocalProperty(logs.PROPERTY, form.to_text())
+    if form.job in _ENCODING and spark.sparkContext.master.startswith("local"):
+        try:
+            heap = size("spark.driver.memory", spark.conf.get("spark.driver.memory", "1g"))
+            require_room(spark.sparkContext.defaultParallelism, room, heap, worker_bytes(settings.encoder))
+        except MachineError as error:  # a small catalogue may do with less, so it is tried
+            log.warning("%s", error)
+    lake = Lake(spark, root)
+    run = Run(form.job, lake, settings, form.run_id)
+    try:
+        with Monitor(run) as monitor:
+            body(run, parsed)
+    except XlclassError as error:
+        _record(run, "refused", str(error))
+        raise
+    except Exception as error:
+        sentence = monitor.explained(error)
+        _record(run, "failed", sentence or f"{type(error).__name__}: {error}"[:1000])
+        if sentence:
+            raise MachineError(sentence) from error
+        raise
+    run.record("done")
+    log.info("run %s done; tables in %s", run.run_id, lake.root)

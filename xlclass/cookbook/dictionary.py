@@ -1,0 +1,155 @@
+"""The tables told to those who query them, from the contracts in `schemas.py`: as text for a terminal, and as the page TABLES.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xlclass.cookbook import Query
+from xlclass.errors import LakeError
+from xlclass.schemas import TABLES, Column, Table
+
+READING = """\
+The tables are Delta tables: folders of the lake, here `build/demo`, where `make demo` puts them. No table uses a feature that readers
+outside Spark lack (deletion vectors, column mapping). Times are UTC. In Spark:
+
+```python
+from pathlib import Path
+
+for log in Path("build/demo").glob("*/_delta_log"):
+    spark.read.format("delta").load(str(log.parent)).createOrReplaceTempView(log.parent.name)
+spark.sql("SELECT language, count(*) FROM videos GROUP BY language").show()
+```
+
+In DuckDB, without Spark (`pip install deltalake pyarrow duckdb`; nothing of DuckDB's own extensions is needed):
+
+```python
+from pathlib import Path
+import duckdb
+from deltalake import DeltaTable
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+
+
+def table(name):
+    path = f"build/demo/{name}"
+    return DeltaTable(path).to_pyarrow_dataset(filesystem=SubTreeFileSystem(path, LocalFileSystem()))
+
+
+lake = duckdb.connect()
+lake.execute("SET TimeZone = 'UTC'")
+for log in Path("build/demo").glob("*/_delta_log"):
+    lake.register(log.parent.name, table(log.parent.name))
+print(lake.sql("SELECT language, count(*) FROM videos GROUP BY language").fetchall())
+```
+
+The file system is Arrow's own: with deltalake's, which is Python, a script that did its work may now and then abort as it ends
+(`terminate called without an active exception`; apache/arrow issue 45214). In a bucket, take `pyarrow.fs.S3FileSystem` or its like.
+
+In pandas, with the same `table`:
+
+```python
+predictions = table("predictions").to_table(columns=["video_id", "top_category", "top_confidence"]).to_pandas()
+```
+
+`DeltaTable(path, version=3)` is the table as it was; in Spark, `.option("versionAsOf", 3)`.
+
+### Vectors
+
+`embeddings.vector` holds float16 numbers, little-endian, one after the other, of length 1 (L2 norm): two bytes a number, 512 numbers with MUSE.
+`videos.visual_vector` is of the same form. In numpy, all as one matrix; in pandas, one array a row (`table` as above); in DuckDB, lists of numbers:
+
+```python
+import numpy
+
+vectors = table("embeddings").to_table(columns=["vector"])["vector"].drop_null()
+matrix = numpy.frombuffer(b"".join(vectors.to_pylist()), "<f2").reshape(len(vectors), -1)
+```
+
+```python
+arrays = table("embeddings").to_table(columns=["vector"]).to_pandas().vector.dropna().map(lambda vector: numpy.frombuffer(vector, "<f2"))
+```
+
+```sql
+CREATE MACRO float16s(bytes) AS list_transform(
+  list_transform(regexp_extract_all(hex(bytes), '.{4}'), lambda x: ('0x' || substr(x, 3) || substr(x, 1, 2))::INT),
+  lambda h: (CASE WHEN h < 32768 THEN 1 ELSE -1 END) * CASE WHEN h // 1024 % 32 = 0 THEN h % 1024 / 16777216
+            ELSE (1 + h % 1024 / 1024) * power(2, h // 1024 % 32 - 15) END);
+SELECT video_id, float16s(vector) AS vector FROM embeddings WHERE vector IS NOT NULL LIMIT 10;
+```
+"""
+
+
+def table_named(name: str) -> Table:
+    """The contract of this name.
+
+    Raises:
+        LakeError: there is none.
+    """
+    found = [table for table in TABLES if table.name == name]
+    if not found:
+        raise LakeError(f"there is no table {name}; there are: {', '.join(table.name for table in TABLES)}")
+    return found[0]
+
+
+def overview(tables: Sequence[Table] = TABLES) -> str:
+    """One line per table: its name and its grain."""
+    width = max(len(table.name) for table in tables)
+    return "\n".join(f"{table.name:<{width}}  {table.grain}" for table in tables)
+
+
+def described(table: Table) -> str:
+    """A table whole, for a terminal."""
+    wide = max(len(column.name) for column in table.columns)
+    columns = [f"  {column.name:<{wide}}  {_kind(column):<18}  {column.comment}" for column in table.columns]
+    checks = [f"  {name}: {check}" for name, check in table.checks]
+    return "\n".join(
+        [table.name, table.grain, *(f"{title}: {text}" for title, text in _facts(table)), "", *columns, *(["", "constraints:", *checks] if checks else [])]
+    )
+
+
+def page(queries: Sequence[Query]) -> str:
+    """TABLES.md: how to read the tables, then each whole, then the questions of the cookbook."""
+    rows = [f"| [{table.name}](#{table.name}) | {_escaped(table.grain)} |" for table in TABLES]
+    asked = {f"| [{query.name}](../xlclass/cookbook/{query.theme}.sql) | {_escaped(query.question)} |" for query in queries}
+    head = [
+        "# The tables",
+        "",
+        "Written by `xlclass tables --markdown` from `schemas.py`; columns are only ever added.",
+        "",
+        "| table | what a row is |",
+        "|---|---|",
+        *rows,
+    ]
+    parts = ["\n".join(head), f"## Reading them\n\n{READING.rstrip()}", *map(section, TABLES)]
+    cookbook = [
+        "## Questions",
+        "",
+        "`xlclass tables --cookbook NAME` prints the query; Spark and DuckDB run the same text.",
+        "",
+        "| query | question |",
+        "|---|---|",
+    ]
+    return "\n\n".join([*parts, "\n".join(cookbook + sorted(asked))]) + "\n"
+
+
+def section(table: Table) -> str:
+    """A table whole, as a section of the page."""
+    lines = [f"## {table.name}", "", _escaped(table.grain[0].upper() + table.grain[1:]) + ".", ""]
+    lines += [f"- {title}: {_escaped(text)}" for title, text in _facts(table)]
+    lines += ["", "| column | type | null | what it is |", "|---|---|---|---|"]
+    lines += [f"| {column.name} | `{column.type}` | {'no' if column.required else 'yes'} | {_escaped(column.comment)} |" for column in table.columns]
+    if table.checks:
+        lines += ["", "Constraints:", "", *(f"- {name}: `{check}`" for name, check in table.checks)]
+    return "\n".join(lines)
+
+
+def _facts(table: Table) -> list[tuple[str, str]]:
+    clustered = [("clustered by", ", ".join(table.cluster_by))] if table.cluster_by else []
+    return [("key", ", ".join(table.keys)), *clustered]
+
+
+def _kind(column: Column) -> str:
+    return column.type + (" not null" if column.required else "")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")

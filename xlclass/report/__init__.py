@@ -1,0 +1,1 @@
+"""The lake as one HTML page, and tables for a terminal."""

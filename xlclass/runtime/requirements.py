@@ -1,0 +1,154 @@
+"""What a machine must have: Java and Python before anything is installed, then Delta's jars and the encoder.
+
+`python3 -m xlclass.runtime.requirements` runs before the packages are there, so this module imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from xlclass.errors import MachineError
+
+MIN_JAVA = 17
+DELTA = "4.4.0"
+JARS = {  # artifact of the group io.delta on Maven Central -> sha256 of its jar
+    "delta-spark_4.2_2.13": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
+    "delta-storage": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
+}
+
+
+def check_machine() -> None:
+    """Nothing, if the machine can be set up.
+
+    Raises:
+        MachineError: Python's venv module or Java is missing, or Java is too old.
+    """
+    if importlib.util.find_spec("ensurepip") is None:
+        raise MachineError("this Python cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)")
+    require_java()
+
+
+def require_java() -> str:
+    """The Java that Spark will take, to read.
+
+    Raises:
+        MachineError: there is none, or it is too old.
+    """
+    java = find_java()
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(?:1\.)?(\d+)', said)
+    if not found or int(found.group(1)) < MIN_JAVA:
+        raise MachineError(f"{java} is Java {found.group(1) if found else 'of an unknown version'}, Spark needs {MIN_JAVA} or newer: {_JAVA_HINT}")
+    return f"Java {found.group(1)} ({java})"
+
+
+_JAVA_HINT = "install it (Debian: apt-get install openjdk-17-jre-headless) and set JAVA_HOME to it if another one comes first"
+
+
+def find_java() -> str:
+    """Path of the Java that Spark will take.
+
+    Raises:
+        MachineError: there is none.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java")
+    if java is None:
+        raise MachineError(f"there is no Java{f' in JAVA_HOME ({home})' if home else ''}, Spark needs {MIN_JAVA} or newer: {_JAVA_HINT}")
+    return java
+
+
+def install_jars() -> list[Path]:
+    """Delta's jars among Spark's own, fetched from Maven Central by Spark's resolver where they are not there yet.
+
+    Raises:
+        MachineError: pyspark is not installed, the jars cannot be fetched, or their sha256 is another.
+    """
+    for artifact in lacking_jars():
+        _fetch(artifact, _jar(artifact), JARS[artifact])
+    return [_jar(artifact) for artifact in JARS]
+
+
+def lacking_jars() -> list[str]:
+    """Artifacts whose jar is not among Spark's own, or has another digest.
+
+    Raises:
+        MachineError: pyspark is not installed.
+    """
+    return [artifact for artifact, sha256 in JARS.items() if not (_jar(artifact).is_file() and _sha256(_jar(artifact)) == sha256)]
+
+
+def _jar(artifact: str) -> Path:
+    return _spark_home() / "jars" / f"{artifact}-{DELTA}.jar"
+
+
+def _spark_home() -> Path:
+    """The Spark that jobs run on: SPARK_HOME as spark-submit sets it (pyspark is in an archive then), else pyspark's package."""
+    home = os.environ.get("SPARK_HOME")
+    if home:
+        return Path(home)
+    package = importlib.util.find_spec("pyspark")
+    if package is None or not package.submodule_search_locations:
+        raise MachineError("pyspark is not installed: run `pip install xlclass`")
+    return Path(package.submodule_search_locations[0])
+
+
+def _fetch(artifact: str, jar: Path, sha256: str) -> None:
+    """Puts the jar in place by rename, its digest checked."""
+    ivy = next(jar.parent.glob("ivy-*.jar"), None)
+    if ivy is None:
+        raise MachineError(f"pyspark has no ivy jar in {jar.parent}: reinstall pyspark")
+    with tempfile.TemporaryDirectory(dir=jar.parent, prefix=".fetch-") as draft:
+        command = [
+            find_java(),
+            "-cp",
+            str(ivy),
+            "org.apache.ivy.Main",
+            "-cache",
+            f"{draft}/cache",
+            "-dependency",
+            "io.delta",
+            artifact,
+            DELTA,
+            "-notransitive",
+            "-types",
+            "jar",
+            "-retrieve",
+            f"{draft}/[artifact]-[revision].[ext]",
+            "-warn",
+        ]
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        fetched = Path(draft) / jar.name
+        if not fetched.is_file():
+            raise MachineError(
+                f"cannot fetch io.delta:{artifact}:{DELTA} from Maven Central ({_last_line(said.stdout + said.stderr)}): check the network, "
+                f"or put {jar.name} into {jar.parent} yourself"
+            )
+        if _sha256(fetched) != sha256:
+            raise MachineError(f"io.delta:{artifact}:{DELTA} was fetched with sha256 {_sha256(fetched)[:12]}, expected {sha256[:12]}: it is not used")
+        fetched.replace(jar)
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    try:
+        check_machine()
+    except MachineError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

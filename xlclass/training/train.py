@@ -1,0 +1,211 @@
+"""Sample to model version: a driver-collected sample of the training languages, a head, and the registry's events.
+
+The manifest of a model version holds: model_version, training_fingerprint, encoder_id, dim, preparation_version,
+categories (in the order of the head's outputs), calibration and thresholds (`model/calibration.py`, `model/thresholds.py`),
+languages, split (salt and shares), versions_read (Delta versions), seed, settings, num_videos per side, metrics, curves per epoch,
+code_version.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from xlclass import __version__
+from xlclass.catalog import load_preparation
+from xlclass.catalog.taxonomy import Taxonomy, load_taxonomy
+from xlclass.config import Settings, settings_digest
+from xlclass.encoders.contract import EncoderSpec
+from xlclass.errors import ModelError
+from xlclass.lake.registry import Registry
+from xlclass.lake.runs import Run
+from xlclass.model import head
+from xlclass.model.bundle import Bundle, ModelVersion
+from xlclass.model.examples import Examples
+from xlclass.model.fit import fit
+from xlclass.model.leave_one_language_out import Sides
+from xlclass.quality.splits import CALIBRATION, TEST, TRAIN, VALIDATION, Split, group_column
+from xlclass.schemas import EMBEDDINGS, MODELS, VIDEOS, unpack_vectors
+
+log = logging.getLogger(__name__)
+_POSITIONS = 1_000_000  # by which a sample is taken by hash
+
+
+def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
+    """The model version for the lake as it is: trained now, or the one that was trained from just this before.
+
+    It is a candidate, and the champion where the lake had none; `promotion.py` is how it gets there else.
+
+    Raises:
+        ModelError: no video of the training languages has a label, or no category has enough of them.
+    """
+    settings, registry = run.settings, Registry(run.lake.root)
+    taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
+    preparation_version = load_preparation(settings).version
+    with run.step("sample") as step:
+        current = _encoded(run.lake.read(EMBEDDINGS), encoder, preparation_version)
+        sample = sample_videos(run.lake.read(VIDEOS).join(current, ["video_id", "text_hash"], how="left_semi"), settings, taxonomy)
+        unlabelled = unlabelled_videos(current, settings)
+        contents = _contents(sample, "video_id", "language", "text_hash", "labels", "side")
+        contents += _contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else []
+        fingerprint = _fingerprint(settings, taxonomy, encoder.encoder_id, preparation_version, contents)
+        known = _usable(registry.trained(fingerprint))
+        if known:
+            return known
+        made_from = {
+            "model_version": fingerprint[:12],
+            "training_fingerprint": fingerprint,
+            "code_version": __version__,
+            "encoder_id": encoder.encoder_id,
+            "dim": encoder.dim,
+            "preparation_version": preparation_version,
+            "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
+        }
+        collected = _collect(sample, run.lake.read(EMBEDDINGS))
+        others = _collect(unlabelled.drop("language", "text_hash"), run.lake.read(EMBEDDINGS)) if unlabelled is not None else None
+        step.num_rows = len(collected)
+        megabytes = len(collected) * encoder.dim * 4 / 1e6
+        log.info("sample: %s videos of %s, %.1f MB on the driver", f"{len(collected):,}", " and ".join(settings.training.languages), megabytes)
+    with run.step("train") as step:
+        bundle = _bundle(collected, others, settings, taxonomy, made_from)
+        step.num_rows = int(bundle.manifest["num_videos"][TRAIN])
+        run.lake.ensure(MODELS)
+        return registry.register(bundle, run.run_id)
+
+
+def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoder_id: str, preparation_version: str, contents: list[int | None]) -> str:
+    """Digest of all that decides the training; `contents` is that of what it learns from."""
+    rules = (settings.training, settings.calibration, settings.thresholds, settings.split, settings.taxonomy.min_training_videos)
+    return settings_digest(*rules, taxonomy.categories, encoder_id, preparation_version, head.RECIPE, *contents)
+
+
+def _encoded(embeddings: DataFrame, encoder: EncoderSpec, preparation_version: str) -> DataFrame:
+    """video_id, text_hash and language of what has a vector of that encoder and preparation."""
+    key = F.col("encode_key")
+    ours = (key.encoder_id == encoder.encoder_id) & (key.preparation_version == preparation_version) & F.col("vector").isNotNull()
+    return embeddings.where(ours).select("video_id", key.text_hash.alias("text_hash"), "language")
+
+
+def _usable(version: ModelVersion | None) -> ModelVersion | None:
+    """`version` if its folder is whole; null if there is none, or it must be trained anew."""
+    if version is None:
+        return None
+    try:
+        version.load()
+    except ModelError as error:
+        log.warning("%s", error)
+        return None
+    log.info("model version %s was trained from just this sample: reused", version.name)
+    return version
+
+
+def sample_videos(videos: DataFrame, settings: Settings, taxonomy: Taxonomy) -> DataFrame:
+    """The labelled videos of the training languages that a head may see: video_id, language, text_hash, labels, side.
+
+    At most so many per language and category as the settings say, those with the lowest hash; test videos are not among
+    them. One row per video, no vectors yet.
+    """
+    rules = settings.training
+    known = F.array(*(F.lit(name) for name in taxonomy.categories))
+    shares = settings.split
+    side = Split(shares.salt, shares.train, shares.validation, shares.calibration).column(group_column())
+    labelled = (
+        videos.where(F.col("language").isin(*rules.languages) & F.col("text_hash").isNotNull())
+        .select(
+            "video_id",
+            "language",
+            "text_hash",
+            F.array_intersect("labels", known).alias("labels"),
+            side.alias("side"),
+        )
+        .where((F.col("side") != TEST) & (F.size("labels") > 0))
+    )
+    by_hash = Window.partitionBy("language", "label").orderBy(F.xxhash64("video_id"), "video_id")
+    ranked = labelled.select("*", F.explode("labels").alias("label")).withColumn("rank", F.row_number().over(by_hash))
+    return ranked.where(F.col("rank") <= rules.max_videos_per_language_and_category).drop("label", "rank").dropDuplicates(["video_id"])
+
+
+def unlabelled_videos(encoded: DataFrame, settings: Settings) -> DataFrame | None:
+    """Some videos, by hash, of each language that is not trained on and has enough of them; null where there is none, or none are wanted."""
+    rules = settings.calibration
+    if rules.prior_shift == "never" and not rules.unlabelled_prototypes:
+        return None
+    others = encoded.where(~F.col("language").isin(*settings.training.languages))
+    enough = others.groupBy("language").count().where(F.col("count") >= rules.min_unlabelled).collect()
+    if not enough:
+        return None
+    share = F.create_map(*(F.lit(part) for row in enough for part in (row["language"], rules.max_unlabelled / row["count"])))
+    position = F.pmod(F.xxhash64("video_id"), F.lit(_POSITIONS)) / F.lit(float(_POSITIONS))
+    return others.where(position < share[F.col("language")])
+
+
+def _contents(rows: DataFrame, *columns: str) -> list[int | None]:
+    """Number of videos and an order-free digest of their columns: equal for equal samples."""
+    return list(rows.agg(F.count("*"), F.bit_xor(F.xxhash64(*columns))).first())
+
+
+def _collect(sample: DataFrame, embeddings: DataFrame) -> pd.DataFrame:
+    """The sample with its vectors, on the driver, in the order of video_id."""
+    vectors = embeddings.select("video_id", "vector", *({"language"} - set(sample.columns)))
+    return sample.join(vectors, "video_id", how="inner").toPandas().sort_values("video_id", ignore_index=True)
+
+
+def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Settings, taxonomy: Taxonomy, made_from: dict[str, Any]) -> Bundle:
+    categories = _learnable(sample, settings, taxonomy)
+    parts = {side: _examples(sample[sample.side == side], categories, made_from["dim"]) for side in (TRAIN, VALIDATION, CALIBRATION)}
+    others = {} if unlabelled is None else {code: unpack_vectors(rows.vector.tolist(), made_from["dim"]) for code, rows in unlabelled.groupby("language")}
+    fitted = fit(Sides(parts[TRAIN], parts[VALIDATION], Examples.of(parts[VALIDATION], parts[CALIBRATION])), others, settings)
+    smoothing = fitted.smoothing.weight if fitted.smoothing else 0.0
+    calibration, curves = fitted.calibration, fitted.curves
+    found = {
+        "neighbours": calibration.weight,
+        "competition": calibration.competition,
+        "prior_shift": fitted.damping,
+        "unlabelled_neighbours": smoothing,
+    }
+    best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
+    manifest = {
+        **made_from,
+        "categories": list(categories),
+        "calibration": dataclasses.asdict(calibration),
+        "thresholds": dataclasses.asdict(fitted.thresholds),
+        "languages": list(settings.training.languages),
+        "split": dataclasses.asdict(settings.split),
+        "seed": settings.training.seed,
+        "settings": {name: dataclasses.asdict(getattr(settings, name)) for name in ("training", "calibration", "thresholds")},
+        "num_videos": {side: len(rows) for side, rows in parts.items()},
+        "metrics": {"best_epoch": best + 1, **found, **{name: values[best] for name, values in curves.items()}},
+        "curves": curves,
+    }
+    log.info("head: %d categories, %s training videos, best epoch %d", len(categories), f"{len(parts[TRAIN]):,}", best + 1)
+    return Bundle(fitted.head, manifest, fitted.prototypes, fitted.smoothing)
+
+
+def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """The categories that have enough training videos, in the taxonomy's order."""
+    least = settings.taxonomy.min_training_videos
+    counts = sample[sample.side == TRAIN].labels.explode().value_counts()
+    enough = tuple(name for name in taxonomy.categories if counts.get(name, 0) >= least)
+    if len(enough) < 2:
+        languages = ", ".join(settings.training.languages)
+        raise ModelError(
+            f"{settings.file}: training.languages ({languages}) and taxonomy.min_training_videos ({least}): {len(sample)} labelled videos of these "
+            f"languages found, {len(enough)} categories with enough of them, at least 2 are needed; check source.columns.labels and taxonomy.file"
+        )
+    return enough
+
+
+def _examples(rows: pd.DataFrame, categories: Sequence[str], dim: int) -> Examples:
+    """Vectors and label indicators; a video of which no label is among the categories teaches that it is none of them."""
+    index = {name: i for i, name in enumerate(categories)}
+    labels = np.zeros((len(rows), len(categories)), np.float32)
+    for row, names in enumerate(rows.labels):
+        labels[row, [index[name] for name in names if name in index]] = 1
+    return Examples(unpack_vectors(rows.vector.tolist(), dim), labels, rows.language.to_numpy(object))
