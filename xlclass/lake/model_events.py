@@ -100,7 +100,7 @@ def read_history(root: str) -> History:
 def append_events(root: str, history: History, events: Sequence[Event]) -> None:
     """Numbers the events and commits them right after `history`.
 
-    A commit of another writer fails this one, which is then retried, unless that commit added events.
+    If another writer was faster, the commit is tried again, unless that writer added events.
 
     Raises:
         LakeError: there is no table `models`, or all attempts failed.

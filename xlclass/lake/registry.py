@@ -1,7 +1,7 @@
-"""The model versions of a lake: a folder for each, and the decision which of them is the champion.
+"""The model versions of a lake: a folder for each, and which of them is the champion.
 
-A training writes the folder first and the event after it. So a run that is killed between the two leaves a folder without an
-event: no reader sees that folder, and the next training replaces it.
+A training writes the folder before the event. A run that is killed between the two leaves a folder without an event: readers ignore
+that folder, and the next training replaces it.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ class Registry:
         return self.version(history, event.model_version) if event else None
 
     def register(self, bundle: Bundle, run_id: str) -> ModelVersion:
-        """Saves the bundle as a candidate; as the champion if the lake has none, or if it repairs the champion's folder.
+        """Saves the bundle as a candidate, which becomes the champion at once if the lake has none.
 
-        If the lake has a version of that name with a whole folder, because another run was faster, that one is kept.
+        A version of the same name is kept if its folder is whole: another run was faster. A damaged folder is replaced; if the version
+        is the champion, it stays the champion.
         """
         manifest = bundle.manifest
         name = manifest["model_version"]
@@ -93,11 +94,9 @@ class Registry:
         if champion and champion.model_version == name:
             raise ModelError(f"model version {name} is already the champion, since event {champion.event_number}: nothing was changed")
         self.version(history, name).manifest()  # checks all files
-        source: dict[str, Any] = {"run_id": run_id, "happened_at": datetime.now(UTC)}
-        events = [replace(newest, event=CHAMPION, reason=reason, **source)]
-        if champion:
-            retired = history.newest_event(champion.model_version)
-            events.insert(0, replace(retired, event=RETIRED, reason=f"replaced by {name}: {reason}", **source))
+        origin: dict[str, Any] = {"run_id": run_id, "happened_at": datetime.now(UTC)}
+        events = [replace(champion, event=RETIRED, reason=f"replaced by {name}: {reason}", **origin)] if champion else []
+        events.append(replace(newest, event=CHAMPION, reason=reason, **origin))
         with self._locked():
             append_events(self.root, history, events)
 
