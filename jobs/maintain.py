@@ -7,13 +7,13 @@ changes nothing.
 import sys
 
 from xlclass.cli.job import run_job
-from xlclass.lake.maintenance import described, maintain
+from xlclass.lake.maintenance import maintain
 from xlclass.lake.runs import Run
 
 
 def body(run: Run, _: object) -> None:
     """Tidies, and prints what that was."""
-    print(described(maintain(run)))
+    print(maintain(run).summary)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A fresh Debian of this machine's release in a folder, with this machine's own mirror, proxies, certificates and pip settings."""
+"""A fresh Debian root in a folder, with this machine's mirrors, proxies, certificates and pip settings."""
 
 import os
 import shutil
@@ -13,75 +13,76 @@ _ENTER = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && '
 
 
 class NotHere(Exception):
-    """This machine cannot make one; the message says why."""
+    """This machine cannot make a Debian root; the message says why."""
 
 
 def debian_root(folder: Path, release: str) -> Path:
-    """The new root `folder` of the Debian `release`, such as bookworm, with this checkout in /source: a minute.
+    """Makes a root of the Debian `release`, such as bookworm, in `folder`, with this checkout in /source; takes a minute.
 
     Raises:
-        NotHere: no rights, no debootstrap, or another release.
+        NotHere: this machine lacks the rights, debootstrap, or a mirror of the release.
     """
     if os.geteuid():
         raise NotHere("only root can make a Debian root")
     if shutil.which("debootstrap") is None:
         raise NotHere("there is no debootstrap (Debian: apt-get install debootstrap)")
     if subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, check=False).returncode:
-        raise NotHere("this machine lets nobody make namespaces")
+        raise NotHere("this machine does not allow new namespaces")
     mirrors = _mirrors()
     if release not in mirrors:
-        raise NotHere(f"this machine's apt knows no Debian {release}, only {', '.join(mirrors) or 'nothing: run apt-get update'}")
+        raise NotHere(f"this machine's apt has no mirror of Debian {release}, only of {', '.join(mirrors) or 'nothing: run apt-get update'}")
     subprocess.run(["debootstrap", "--variant=minbase", release, str(folder), mirrors[release]], check=True, stdout=subprocess.DEVNULL)
-    _as_this_machine(folder, mirrors)
+    _copy_configuration(folder, mirrors)
     _copy_checkout(folder / "source")
     return folder
 
 
 def in_root(root: Path, command: list[str], timeout: int = 1_800) -> subprocess.CompletedProcess:
-    """The command as root inside, with a network."""
+    """Runs the command in the root, as the user root and with the network."""
     environment = {name: value for name, value in os.environ.items() if name.upper().startswith(_PASSED_ON)}
     environment |= {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
-    entered = ["unshare", "--mount", "sh", "-euc", _ENTER + 'exec chroot "$0" "$@"', str(root), *command]
-    return subprocess.run(entered, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False)
+    in_chroot = ["unshare", "--mount", "sh", "-euc", _ENTER + 'exec chroot "$0" "$@"', str(root), *command]
+    return subprocess.run(in_chroot, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False)
 
 
 def as_user(root: Path, lake: Path, user: int, command: list[str], timeout: int = 1_800) -> subprocess.CompletedProcess:
-    """The command as a container of the image runs it: as `user`, no network, nothing to write to but /tmp and /lake (the folder `lake`)."""
+    """Runs the command as a container of the image does: as `user`, without network; only /tmp and /lake (the folder `lake`) can be written to."""
     container = (
         "ip link set lo up && "
         'lake=$1; user=$2; shift 2; mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && mount --bind "$lake" "$0/lake" && '
         'mount -t tmpfs -o mode=1777 tmpfs "$0/tmp" && ' + _ENTER + 'exec chroot --userspec="$user:$user" "$0" env -C /tmp "$@"'
     )
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/var/lib/xlclass", "LANG": "C.UTF-8"}
-    entered = ["unshare", "--mount", "--net", "sh", "-euc", container, str(root), str(lake), str(user), *command]
-    return subprocess.run(entered, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False)
+    in_chroot = ["unshare", "--mount", "--net", "sh", "-euc", container, str(root), str(lake), str(user), *command]
+    return subprocess.run(in_chroot, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False)
 
 
 def _mirrors() -> dict[str, str]:
-    """Debian's releases and their archives, as this machine's apt has them: bookworm -> its address."""
+    """The mirror's address of each Debian release, such as bookworm, that this machine's apt uses."""
     command = ["apt-get", "indextargets", "--format", "$(ORIGIN) $(COMPONENT) $(RELEASE) $(REPO_URI)", "Created-By: Packages"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    found = [line.split() for line in lines if line.startswith("Debian main ")]
-    return {words[2]: words[3] for words in found}
+    targets = [line.split() for line in lines if line.startswith("Debian main ")]
+    return {release: address for _, _, release, address in targets}
 
 
-def _as_this_machine(root: Path, mirrors: dict[str, str]) -> None:
+def _copy_configuration(root: Path, mirrors: dict[str, str]) -> None:
+    """Gives the root this machine's settings of apt and pip, and its certificates."""
     sources = "".join(f"deb {address} {release} main\n" for release, address in mirrors.items())
     (root / "etc" / "apt" / "sources.list").write_text(sources)
-    said = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
-    kept = [line for line in said.splitlines() if line.startswith("Acquire::") and not line.startswith(("Acquire::IndexTargets", "Acquire::cdrom"))]
+    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
+    kept = [line for line in dump.splitlines() if line.startswith("Acquire::") and not line.startswith(("Acquire::IndexTargets", "Acquire::cdrom"))]
     (root / "etc" / "apt" / "apt.conf.d" / "90machine").write_text("\n".join([*kept, ""]))
     for name in _FILES:
-        found, there = Path(name).expanduser(), root / ("root/" + name[2:] if name.startswith("~") else name[1:])
-        there.parent.mkdir(parents=True, exist_ok=True)
-        if found.is_dir():
-            shutil.copytree(found, there, dirs_exist_ok=True)
-        elif found.exists():
-            shutil.copy(found, there)
+        source, target = Path(name).expanduser(), root / ("root/" + name[2:] if name.startswith("~") else name[1:])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        elif source.exists():
+            shutil.copy(source, target)
 
 
 def _copy_checkout(folder: Path) -> None:
-    """What git tracks, or will, as it is in the work tree."""
+    """Copies the files of the work tree that git tracks or would add."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():

@@ -1,4 +1,4 @@
-"""conf/deploy/install.sh, all that the Dockerfile does, run in a fresh Debian of the same release. Some six minutes."""
+"""conf/deploy/install.sh, the only step of the Dockerfile, runs in a fresh Debian of the same release: about six minutes."""
 
 import re
 import shutil
@@ -16,9 +16,9 @@ RELEASES = {"12": "bookworm"}
 USER = 10001
 
 
-def dockerfile(word: str) -> list[str]:
-    """What follows `word` in the Dockerfile's lines that begin with it."""
-    return re.findall(rf"^{word} (.+)$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", ""), re.MULTILINE)
+def dockerfile(instruction: str) -> list[str]:
+    """The arguments of that instruction, one text for each of its lines in the Dockerfile."""
+    return re.findall(rf"^{instruction} (.+)$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", ""), re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +51,16 @@ def demo(root, tmp_path_factory):
     return lake / "demo", done.stdout
 
 
-def test_dockerfile_only_calls_the_script_and_runs_as_its_user():
+def test_dockerfile_only_runs_the_script_and_sets_its_user():
     (run,) = dockerfile("RUN")
     assert run.split()[-1] == "/source/conf/deploy/install.sh"
-    assert all(word.startswith("--mount=type=") for word in run.split()[:-1])
+    assert all(option.startswith("--mount=type=") for option in run.split()[:-1])
     assert dockerfile("USER") == [str(USER)]
     assert f"--uid {USER}" in (DEPLOY / "install.sh").read_text(encoding="utf-8")
     assert not dockerfile("COPY") + dockerfile("ADD") + dockerfile("ARG")
 
 
-def test_settings_of_the_image_are_fine(tmp_path, capsys):
+def test_settings_of_the_image_pass_the_check(tmp_path, capsys):
     for file in (DEPLOY / "settings.toml", ROOT / "conf" / "taxonomy.toml", ROOT / "conf" / "abbreviations.toml"):
         shutil.copy(file, tmp_path)
     assert main(["check", "--conf", str(tmp_path / "settings.toml")]) == 0
@@ -68,7 +68,7 @@ def test_settings_of_the_image_are_fine(tmp_path, capsys):
 
 
 @pytest.mark.deploy
-def test_pipeline_runs_in_the_image_without_root_network_or_a_folder_to_write_to(demo):
+def test_pipeline_runs_in_the_image_as_a_user_without_network_on_a_read_only_root(demo):
     lake, printed = demo
     assert len([line for line in printed.splitlines() if re.search(r" \d\.\d{3} ", line)]) >= 24
     predictions = deltalake.DeltaTable(str(lake / "predictions")).to_pandas()
@@ -77,7 +77,7 @@ def test_pipeline_runs_in_the_image_without_root_network_or_a_folder_to_write_to
 
 
 @pytest.mark.deploy
-def test_command_of_the_image_answers_from_the_lake(root, demo):
+def test_classify_in_the_image_uses_the_model_of_the_lake(root, demo):
     lake, _ = demo
     command = ["/opt/xlclass/entrypoint.sh", "xlclass", "classify", "--conf", "/opt/xlclass/conf/local.toml", "--lake", "/lake/demo"]
     done = as_user(root, lake.parent, USER, [*command, "Les meilleurs buts de la Ligue des champions"])
@@ -94,10 +94,10 @@ def test_image_belongs_to_root_and_holds_the_encoder(root):
 
 @pytest.mark.deploy
 def test_executor_of_the_image_starts_sparks_backend(root, tmp_path):
-    """As far as there is no driver to answer: the class is there and takes the options."""
-    given = {"DRIVER_URL": "spark://nobody@127.0.0.1:1", "EXECUTOR_ID": "1", "EXECUTOR_CORES": "1", "EXECUTOR_MEMORY": "512m", "APPLICATION_ID": "app"}
-    given |= {"EXECUTOR_POD_IP": "127.0.0.1", "EXECUTOR_POD_NAME": "pod", "RESOURCE_PROFILE_ID": "0", "JAVA_OPT_0": "-Dspark.driver.port=1"}
+    """Without a driver it can only fail to connect: that shows that the class exists and accepts its options."""
+    variables = {"DRIVER_URL": "spark://nobody@127.0.0.1:1", "EXECUTOR_ID": "1", "EXECUTOR_CORES": "1", "EXECUTOR_MEMORY": "512m", "APPLICATION_ID": "app"}
+    variables |= {"EXECUTOR_POD_IP": "127.0.0.1", "EXECUTOR_POD_NAME": "pod", "RESOURCE_PROFILE_ID": "0", "JAVA_OPT_0": "-Dspark.driver.port=1"}
     shutil.chown(tmp_path, USER, USER)
-    done = as_user(root, tmp_path, USER, [*(f"SPARK_{name}={value}" for name, value in given.items()), "/opt/xlclass/entrypoint.sh", "executor"])
+    done = as_user(root, tmp_path, USER, [*(f"SPARK_{name}={value}" for name, value in variables.items()), "/opt/xlclass/entrypoint.sh", "executor"])
     assert done.returncode != 0
     assert "Failed to connect to /127.0.0.1:1" in done.stdout, done.stdout[-2000:]

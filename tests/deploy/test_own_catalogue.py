@@ -1,4 +1,4 @@
-"""conf/OWN_CATALOGUE.md, walked as it is written: its commands, in order, in one shell that begins in an empty folder."""
+"""conf/OWN_CATALOGUE.md: its commands run unchanged and in order, in one shell that starts in an empty folder."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def walked(tmp_path_factory):
     return folder / "my-catalogue", done.stdout
 
 
-def test_page_walked_as_written_categorises_every_video(walked):
+def test_commands_of_the_page_categorise_every_video(walked):
     folder, printed = walked
     assert "settings.toml: fine; 5 categories" in printed
     predictions = deltalake.DeltaTable(str(folder / "lake" / "predictions")).to_pandas()
@@ -43,13 +43,13 @@ def test_page_walked_as_written_categorises_every_video(walked):
     assert {"en", "fr", "es", "de", "it", "ja"} <= set(predictions.language)
 
 
-def test_page_walked_as_written_classifies_titles_of_languages_without_labels(walked):
+def test_commands_of_the_page_classify_titles_of_languages_without_labels(walked):
     _, printed = walked
-    answers = [line for line in printed.splitlines() if "tiramisù" in line or "燃費テスト" in line]
-    assert [answer.split()[0] for answer in answers] == ["cooking", "cars"]
+    lines = [line for line in printed.splitlines() if "tiramisù" in line or "燃費テスト" in line]
+    assert [line.split()[0] for line in lines] == ["cooking", "cars"]
 
 
-def test_page_walked_as_written_knows_every_label_and_rejects_no_row(walked):
+def test_commands_of_the_page_find_no_unknown_label_and_reject_no_row(walked):
     folder, _ = walked
     runs = deltalake.DeltaTable(str(folder / "lake" / "runs")).to_pandas()
     assert list(runs.outcome) == ["done", "done"]
@@ -57,7 +57,7 @@ def test_page_walked_as_written_knows_every_label_and_rejects_no_row(walked):
     assert not any(dict(rules or {}).get("unknown_label") for rules in runs.rules)
 
 
-def test_files_of_the_page_are_where_it_says():
-    named = re.findall(r"\]\(([^)]+)\)", PAGE.read_text(encoding="utf-8"))
-    assert named
-    assert all((PAGE.parent / Path(name)).is_file() for name in named)
+def test_links_of_the_page_lead_to_files():
+    links = re.findall(r"\]\(([^)]+)\)", PAGE.read_text(encoding="utf-8"))
+    assert links
+    assert all((PAGE.parent / Path(link)).is_file() for link in links)

@@ -1,6 +1,6 @@
-"""Run by the environment of kubernetes.txt: prints the documents of YAML files as JSON, each checked against Kubernetes's own JSON schema.
+"""Runs in the environment of kubernetes.txt: checks the documents of YAML files against Kubernetes's JSON schema and prints them as JSON.
 
-A kind of an operator's has no schema there; the test checks it field by field.
+The schema does not cover the SparkApplication of the spark-operator; the test checks its fields.
 """
 
 import json
@@ -9,8 +9,8 @@ from pathlib import Path
 
 
 def checked(file: str) -> list[dict]:
-    """The documents of the file."""
-    import kubernetes_validate  # neither is there where pytest collects this file
+    """The documents of the file, all valid."""
+    import kubernetes_validate  # neither is installed in the environment in which pytest collects this file
     import yaml
 
     documents = list(yaml.safe_load_all(Path(file).read_text(encoding="utf-8")))

@@ -1,16 +1,16 @@
-"""latest_*: the champion's newest evaluation and nothing else, rewritten only when it is another."""
+"""The tables `latest_*` hold the champion's newest evaluation only, and are written only if it is a new one."""
 
 import pytest
 from samples import ROWS
 
 from xlclass.evaluation.evaluate import evaluate
-from xlclass.lake.evaluations import original, publish_latest
+from xlclass.lake.evaluations import full_table, publish_latest
 from xlclass.schemas import LANGUAGE_CONFIDENCE, LATEST, PREDICTIONS
 
 
 @pytest.fixture(scope="module")
 def evaluated(classified_in, tmp_path_factory):
-    """A run whose lake has an evaluation of its champion, the evaluation's id, and the champion."""
+    """A run whose lake has an evaluation of its champion; the evaluation's id; the champion."""
     run, version = classified_in(tmp_path_factory.mktemp("evaluated"), ROWS)
     return run, evaluate(run, version), version
 
@@ -22,7 +22,7 @@ def _state(lake):
 def test_evaluate_publishes_the_rows_of_the_evaluation(evaluated):
     run, evaluation_id, _ = evaluated
     for latest in LATEST:
-        rows, expected = run.lake.read(latest), run.lake.read(original(latest)).where(f"evaluation_id = '{evaluation_id}'")
+        rows, expected = run.lake.read(latest), run.lake.read(full_table(latest)).where(f"evaluation_id = '{evaluation_id}'")
         assert rows.count() > 0
         assert sorted(map(str, rows.collect())) == sorted(map(str, expected.collect()))
 
@@ -34,17 +34,17 @@ def test_evaluate_again_adds_no_version(evaluated):
     assert _state(run.lake) == before
 
 
-def test_publish_latest_leaves_a_version_that_is_no_champion_out(evaluated):
+def test_publish_latest_ignores_a_version_that_is_not_the_champion(evaluated):
     run, _, _ = evaluated
     before = _state(run.lake)
     publish_latest(run.lake, "another evaluation", "another version")
     assert _state(run.lake) == before
 
 
-def test_evaluate_replaces_what_an_older_evaluation_published(evaluated):
-    """Predictions that go make another evaluation; the one before stays in the table of all."""
+def test_evaluate_replaces_the_published_rows_of_an_older_evaluation(evaluated):
+    """Deleted predictions make another evaluation; the older one stays in the table of all evaluations."""
     run, evaluation_id, version = evaluated
-    run.lake.delete(PREDICTIONS, run.lake.read(PREDICTIONS).where("language = 'de'").select("video_id").localCheckpoint(), "gone")
+    run.lake.delete(PREDICTIONS, run.lake.read(PREDICTIONS).where("language = 'de'").select("video_id").localCheckpoint(), "deleted")
     another = evaluate(run, version)
     assert another != evaluation_id
     for latest in LATEST:
@@ -52,11 +52,11 @@ def test_evaluate_replaces_what_an_older_evaluation_published(evaluated):
         assert [row[0] for row in rows.select("evaluation_id").distinct().collect()] == [another]
         assert [row[0] for row in rows.where("language = 'de'").select("language").collect()] == []
     assert run.lake.read(LANGUAGE_CONFIDENCE).select("evaluation_id").distinct().count() == 2
-    assert {found[0] for found in _state(run.lake).values()} == {2}  # made, filled, replaced
+    assert {delta_version for delta_version, _ in _state(run.lake).values()} == {2}  # created, filled, replaced
 
 
-def test_publish_latest_leaves_tables_without_rows_alone(evaluated):
-    """A catalogue without labels has no accuracy: an empty table is no reason to write it again."""
+def test_publish_latest_does_not_write_an_empty_table_again(evaluated):
+    """A catalogue without labels has no rows of accuracy, in any evaluation."""
     run, _, version = evaluated
     publish_latest(run.lake, "no rows at all", version.name)
     before = _state(run.lake)

@@ -1,4 +1,4 @@
-"""One run at a time holds a lake."""
+"""The lease: one run at a time holds a lake."""
 
 import json
 import multiprocessing
@@ -11,62 +11,63 @@ from xlclass.errors import LakeError
 from xlclass.lake.lease import Lease
 
 
-def _hold(root, ready, seconds):
+def _hold(root, is_held, seconds):
     with Lease(root, "other", "backfill", seconds):
-        ready.set()
+        is_held.set()
         time.sleep(600)
 
 
 @pytest.fixture
-def other(tmp_path):
+def other_process(tmp_path):
     """Another process that holds the lease."""
     context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    process = context.Process(target=_hold, args=(str(tmp_path), ready, 60), daemon=True)
+    is_held = context.Event()
+    process = context.Process(target=_hold, args=(str(tmp_path), is_held, 60), daemon=True)
     process.start()
-    assert ready.wait(60)
+    assert is_held.wait(60)
     yield process
     process.kill()
     process.join()
 
 
-def test_a_held_lease_is_refused_by_name(tmp_path, other):
-    with pytest.raises(LakeError, match=rf"changed by run other \(backfill, process {other.pid} on "), Lease(str(tmp_path), "mine", "backfill", 60):
+def test_lease_is_refused_while_another_process_holds_it(tmp_path, other_process):
+    sentence = rf"is being changed by run other \(backfill, process {other_process.pid} on .*its lease expires within 60 s"
+    with pytest.raises(LakeError, match=sentence), Lease(str(tmp_path), "mine", "backfill", 60):
         pass
 
 
-def test_a_lease_of_a_killed_process_of_this_machine_is_free_at_once(tmp_path, other):
-    other.kill()
-    other.join()
+def test_lease_of_a_killed_process_of_this_machine_is_taken_over_at_once(tmp_path, other_process):
+    other_process.kill()
+    other_process.join()
     with Lease(str(tmp_path), "mine", "backfill", 60) as lease:
         lease.check()
     assert not (tmp_path / "_lease.json").exists()
 
 
-def test_a_lease_of_another_machine_is_free_once_its_heart_stands_still(tmp_path):
+def test_lease_of_another_machine_is_taken_over_only_after_its_length_without_a_heartbeat(tmp_path):
     file = tmp_path / "_lease.json"
-    file.write_text(json.dumps({"run_id": "far", "job": "backfill", "host": "far", "pid": 1, "place": "far"}))
+    file.write_text(json.dumps({"run_id": "far", "job": "backfill", "host": "far", "pid": 1, "pid_namespace": "far"}))
     with pytest.raises(LakeError, match="run far"), Lease(str(tmp_path), "mine", "backfill", 60):
         pass
-    before = time.time() - 61
-    os.utime(file, (before, before))
+    expired = time.time() - 61
+    os.utime(file, (expired, expired))
     with Lease(str(tmp_path), "mine", "backfill", 60) as lease:
         lease.check()
 
 
-def test_check_notices_that_another_run_took_over_and_leaves_its_lease_alone(tmp_path):
+def test_check_fails_after_a_takeover_and_the_new_holder_keeps_its_lease(tmp_path):
     with Lease(str(tmp_path), "mine", "backfill", 60) as lease:
-        theirs = json.loads((tmp_path / "_lease.json").read_text()) | {"run_id": "theirs"}
-        (tmp_path / "_lease.json").write_text(json.dumps(theirs))
-        with pytest.raises(LakeError, match="taken over"):
+        new_holder = json.loads((tmp_path / "_lease.json").read_text()) | {"run_id": "theirs"}
+        (tmp_path / "_lease.json").write_text(json.dumps(new_holder))
+        with pytest.raises(LakeError, match="was taken over by another run, because this run did not renew its lease for 60 s"):
             lease.check()
     assert json.loads((tmp_path / "_lease.json").read_text())["run_id"] == "theirs"
 
 
-def test_the_heart_beats_while_the_lease_is_held(tmp_path):
+def test_lease_renews_itself_while_it_is_held(tmp_path):
     with Lease(str(tmp_path), "mine", "backfill", 1):
         first = (tmp_path / "_lease.json").stat().st_mtime_ns
-        end = time.monotonic() + 30
+        deadline = time.monotonic() + 30
         while (tmp_path / "_lease.json").stat().st_mtime_ns == first:
-            assert time.monotonic() < end
+            assert time.monotonic() < deadline
             time.sleep(0.05)

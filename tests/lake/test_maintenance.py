@@ -1,4 +1,4 @@
-"""Maintenance: what is old or left over goes, what somebody may need stays, and a second run changes nothing."""
+"""Maintenance: old rows and leftovers are deleted, everything that may still be needed stays, a second run changes nothing."""
 
 import os
 import time
@@ -9,7 +9,7 @@ import pytest
 
 from xlclass.errors import LakeError
 from xlclass.lake.lease import Lease
-from xlclass.lake.maintenance import Tidied, described, maintain
+from xlclass.lake.maintenance import MaintenanceResult, maintain
 from xlclass.lake.staging import Plan, Plans
 from xlclass.schemas import MODELS, PREDICTION_LOG, RUNS
 
@@ -34,48 +34,48 @@ def _versions(lake):
 
 
 def _add_to_log(lake, rows, num_files=1):
-    """In one commit, which Spark makes: the log is clustered."""
+    """One commit, by Spark, because delta-rs does not write clustered tables."""
     lake.ensure(PREDICTION_LOG)
     lake.append(PREDICTION_LOG, lake.spark.createDataFrame(lake.spark.sparkContext.parallelize(rows, num_files), lake.read(PREDICTION_LOG).schema))
 
 
 @pytest.fixture
-def old(new_run, tmp_path):
-    """A run on a lake whose prediction_log has rows of 400, 364 and 0 days, each written by a commit of its own."""
+def old_run(new_run, tmp_path):
+    """A run on a lake whose prediction_log has rows that are 400, 364 and 0 days old, each in its own commit."""
     run = new_run(tmp_path)
     for video_id, days in (("old", 400), ("young", 364), ("new", 0)):
         _add_to_log(run.lake, [_log(video_id, days)])
     return run
 
 
-def test_maintain_deletes_old_rows_of_the_log_and_keeps_new_ones(old):
-    before = deltalake.DeltaTable(old.lake.path(PREDICTION_LOG)).to_pyarrow_dataset()  # of a reader that began before
-    done = maintain(old)
-    assert (done.log_rows, done.run_rows, done.folders, done.files) == (1, 0, 0, 0)
-    assert _ids(old.lake, PREDICTION_LOG) == ["new", "young"]
-    assert sorted(before.to_table(columns=["video_id"])["video_id"].to_pylist()) == ["new", "old", "young"]
+def test_maintain_deletes_old_rows_of_the_log_and_keeps_new_ones(old_run):
+    opened_before = deltalake.DeltaTable(old_run.lake.path(PREDICTION_LOG)).to_pyarrow_dataset()
+    result = maintain(old_run)
+    assert (result.log_rows, result.run_rows, result.folders, result.files) == (1, 0, 0, 0)
+    assert _ids(old_run.lake, PREDICTION_LOG) == ["new", "young"]
+    assert sorted(opened_before.to_table(columns=["video_id"])["video_id"].to_pylist()) == ["new", "old", "young"]
 
 
-def test_maintain_a_second_time_changes_no_table(old, new_run):
-    maintain(old)
-    before = _versions(old.lake)
-    assert maintain(new_run.again(old)) == Tidied(0, 0, 0, 0, 0)
-    assert _versions(old.lake) == before
+def test_maintain_a_second_time_changes_no_table(old_run, new_run):
+    maintain(old_run)
+    before = _versions(old_run.lake)
+    assert maintain(new_run.again(old_run)) == MaintenanceResult(0, 0, 0, 0, 0)
+    assert _versions(old_run.lake) == before
 
 
-def test_maintain_joins_many_small_files_and_vacuums_what_is_older_than_the_setting(new_run, tmp_path):
+def test_maintain_compacts_many_small_files_and_deletes_files_older_than_the_setting(new_run, tmp_path):
     run = new_run(tmp_path, more="[retention]\nfiles_hours = 0\n")
     _add_to_log(run.lake, [_log(f"v{i:02}", 0) for i in range(18)], num_files=18)
-    done = maintain(run)
-    assert done.tables_optimized == 1
+    result = maintain(run)
+    assert result.tables_compacted == 1
     table = deltalake.DeltaTable(run.lake.path(PREDICTION_LOG))
-    assert done.files >= 18
+    assert result.files >= 18
     assert len(list((tmp_path / "lake" / "prediction_log").glob("*.parquet"))) == len(table.file_uris())
     assert _ids(run.lake, PREDICTION_LOG) == [f"v{i:02}" for i in range(18)]
     assert table.to_pyarrow_table().num_rows == 18
 
 
-def test_maintain_keeps_runs_unless_told_and_then_the_last_good_one_of_each_source(new_run, tmp_path):
+def test_maintain_deletes_old_runs_if_the_settings_say_so_but_never_the_last_successful_one_of_a_source(new_run, tmp_path):
     rows = [("a1", "done", "a", 90), ("a2", "done", "a", 80), ("a3", "failed", "a", 70), ("b1", "done", "b", 5), ("n1", "done", None, 90)]
     run = new_run(tmp_path)
     run.lake.append_values(RUNS, [_run_row(*row) for row in rows])
@@ -85,35 +85,35 @@ def test_maintain_keeps_runs_unless_told_and_then_the_last_good_one_of_each_sour
     assert _ids(run.lake, RUNS) == ["a2", "b1"]
 
 
-def test_maintain_removes_what_killed_runs_left_and_not_the_plan_under_way(new_run, tmp_path):
+def test_maintain_removes_leftovers_of_killed_runs_but_not_the_unfinished_plan(new_run, tmp_path):
     run = new_run(tmp_path)
     lake = tmp_path / "lake"
     row = ("f", {"videos": 1}, 7, {"top1": 0.5}, "d", "r1", NOW, None)
-    run.lake.append_values(MODELS, [(1, "known", "candidate", *row)])
+    run.lake.append_values(MODELS, [(1, "registered", "candidate", *row)])
     for name in (
-        "_plan/mine/pending",
+        "_plan/unfinished/pending",
         "_plan/other/pending",
-        "model_versions/known",
-        "model_versions/stranger",
-        "model_versions/.known.draft",
+        "model_versions/registered",
+        "model_versions/unregistered",
+        "model_versions/.registered.draft",
         "model_versions/young",
     ):
         (lake / name).mkdir(parents=True)
-    for name in ("known", "stranger", ".known.draft"):
+    for name in ("registered", "unregistered", ".registered.draft"):
         os.utime(lake / "model_versions" / name, (time.time() - 90_000,) * 2)
-    Plans(run.lake.spark, run.lake.root).begin(Plan("mine", {}, 1))
+    Plans(run.lake.spark, run.lake.root).begin(Plan("unfinished", {}, 1))
     assert maintain(run).folders == 3
-    assert sorted(path.name for path in (lake / "_plan").iterdir()) == ["mine", "plan.json"]
-    assert sorted(path.name for path in (lake / "model_versions").iterdir()) == ["known", "young"]
+    assert sorted(path.name for path in (lake / "_plan").iterdir()) == ["plan.json", "unfinished"]
+    assert sorted(path.name for path in (lake / "model_versions").iterdir()) == ["registered", "young"]
 
 
-def test_maintain_leaves_a_lake_that_another_run_holds(old):
-    with Lease(old.lake.root, "other", "backfill", 60), pytest.raises(LakeError, match="is being changed by run other"):
-        maintain(old)
-    assert _ids(old.lake, PREDICTION_LOG) == ["new", "old", "young"]
+def test_maintain_changes_nothing_in_a_lake_that_another_run_holds(old_run):
+    with Lease(old_run.lake.root, "other", "backfill", 60), pytest.raises(LakeError, match="is being changed by run other"):
+        maintain(old_run)
+    assert _ids(old_run.lake, PREDICTION_LOG) == ["new", "old", "young"]
 
 
-def test_described_says_what_was_done():
-    assert described(Tidied(1_500, 2, 3, 1, 40)) == (
-        "deleted: 1,500 rows of prediction_log, 2 of runs, 3 leftover folders, 40 data files; tables written anew: 1"
+def test_summary_has_every_count():
+    assert MaintenanceResult(1_500, 2, 3, 1, 40).summary == (
+        "deleted 1,500 rows of prediction_log, 2 rows of runs, 3 leftover folders and 40 data files; tables compacted: 1"
     )

@@ -1,4 +1,4 @@
-"""`xlclass runs`: the table of runs read without Spark."""
+"""The table `runs` read without Spark, and `xlclass runs`."""
 
 import json
 import subprocess
@@ -37,18 +37,18 @@ def _row(run_id, hour, outcome="done", message=None, counts=(1_512, 1_500, 2, 10
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
-    """Three runs, written in another order than they started, one of them a refusal with a hostile message."""
+    """Three runs, not in the order of their starts; one was refused, with terminal commands in its message."""
     root = tmp_path_factory.mktemp("lake")
     rows = [_row("aaa1", 9), _row("bbb1", 11, "refused", "no \x1b[2J\nsuch thing", (None,) * 4, "train"), _row("aaa2", 10)]
     deltalake.write_deltalake(str(root / "runs"), pa.Table.from_pylist(rows, SCHEMA))
     return str(root)
 
 
-def test_schema_of_these_tests_is_the_contracts():
+def test_schema_of_these_tests_has_the_columns_of_the_contract():
     assert SCHEMA.names == RUNS.names
 
 
-def test_newest_runs_come_first_and_no_more_than_asked(lake):
+def test_newest_runs_returns_the_latest_start_first_up_to_the_limit(lake):
     assert [run["run_id"] for run in newest_runs(lake, 2)] == ["bbb1", "aaa2"]
 
 
@@ -62,7 +62,7 @@ def test_runs_prints_a_table(lake, capsys):
     )
 
 
-def test_runs_prints_one_run_whole_by_the_beginning_of_its_id(lake, capsys):
+def test_runs_prints_all_of_one_run_by_the_beginning_of_its_id(lake, capsys):
     assert main.main(["runs", "--lake", lake, "aaa2"]) == 0
     assert capsys.readouterr().out == (
         "run      aaa2, backfill, done\n"
@@ -86,7 +86,7 @@ def test_runs_prints_one_run_whole_by_the_beginning_of_its_id(lake, capsys):
     )
 
 
-def test_runs_prints_a_hostile_message_in_one_harmless_line(lake, capsys):
+def test_runs_prints_a_message_in_one_line_without_terminal_commands(lake, capsys):
     assert main.main(["runs", "--lake", lake, "b"]) == 0
     assert "message  no \\x1b[2J\\nsuch thing\n" in capsys.readouterr().out
 
@@ -96,38 +96,40 @@ def test_runs_prints_json(lake, capsys):
     first, *_ = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (first["run_id"], first["started_at"], first["rows_in"]) == ("bbb1", "2026-11-25T11:00:00+00:00", None)
     assert main.main(["runs", "--lake", lake, "--json", "aaa1"]) == 0
-    whole = json.loads(capsys.readouterr().out)
-    assert (whole["rules"], whole["steps"], whole["settings"]["split.train"]) == ({"no_id": 2, "no_title": 0}, STEPS, 0.5)
+    run = json.loads(capsys.readouterr().out)
+    assert (run["rules"], run["steps"], run["settings"]["split.train"]) == ({"no_id": 2, "no_title": 0}, STEPS, 0.5)
 
 
-@pytest.mark.parametrize(("words", "sentence"), [(["aaa"], "has 2 runs whose id begins with aaa"), (["zzz"], "has no run zzz: `xlclass runs` lists them")])
-def test_runs_refuses_an_id_that_names_no_single_run(lake, words, sentence, capsys):
-    assert main.main(["runs", "--lake", lake, *words]) == 2
+@pytest.mark.parametrize(
+    ("run_id", "sentence"), [("aaa", "has 2 runs whose id begins with aaa: give more of the id"), ("zzz", "has no run zzz: `xlclass runs` lists")]
+)
+def test_runs_refuses_an_id_that_matches_no_single_run(lake, run_id, sentence, capsys):
+    assert main.main(["runs", "--lake", lake, run_id]) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_runs_of_no_lake_end_with_one_sentence(tmp_path, capsys):
+def test_runs_without_a_lake_ends_with_one_sentence(tmp_path, capsys):
     assert main.main(["runs", "--lake", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"xlclass: the lake {tmp_path} has no table runs: run the pipeline or the backfill first\n"
 
 
-def test_runs_into_a_reader_that_has_enough_ends_quietly(lake):
-    """`xlclass runs | head -0`: the reader is gone before anything is written."""
+def test_runs_ends_without_an_error_if_the_reader_of_its_pipe_is_gone(lake):
+    """As in `xlclass runs | head -0`."""
     command = f"{sys.executable} -m xlclass.cli.main runs --lake {lake} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
-def test_runs_start_no_spark(lake):
+def test_runs_imports_neither_spark_nor_tensorflow(lake):
     code = "import sys; from xlclass.cli import main; main.main(sys.argv[1:]); print('pyspark' in sys.modules, 'tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, "runs", "--lake", lake], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False False"
 
 
-def test_changed_settings_of_an_older_xlclass_are_shown_and_missing_ones_left_out():
-    assert changed_settings({"source": {"path": "v"}, "gone": {"key": 1}}) == {"source.path": "v", "gone.key": 1}
+def test_changed_settings_keeps_keys_that_have_no_default_and_adds_none():
+    assert changed_settings({"source": {"path": "v"}, "unknown": {"key": 1}}) == {"source.path": "v", "unknown.key": 1}
 
 
-def test_one_run_of_a_whole_id_that_begins_another(tmp_path):
+def test_one_run_prefers_a_complete_id_to_a_longer_one_that_begins_with_it(tmp_path):
     deltalake.write_deltalake(str(tmp_path / "runs"), pa.Table.from_pylist([_row("a", 9), _row("ab", 9)], SCHEMA))
     assert one_run(str(tmp_path), "a")["run_id"] == "a"

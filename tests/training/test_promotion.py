@@ -51,13 +51,6 @@ def other(registry, name, **changes):
     return registry.register(Bundle(bundle.head, {**bundle.manifest, "model_version": name, "training_fingerprint": name, **changes}), "r")
 
 
-def of_before(registry, name):
-    """A version as the xlclass before calibration made them."""
-    bundle = registry.champion().load()
-    manifest = {key: value for key, value in bundle.manifest.items() if key != "calibration"}
-    return registry.register(Bundle(bundle.head, {**manifest, "model_version": name, "training_fingerprint": name}), "r")
-
-
 def confused(registry, name):
     """A candidate that is always wrong: it names categories that no video has."""
     return other(registry, name, categories=["education", "comedy", "film_animation"])
@@ -149,15 +142,6 @@ def test_compare_takes_a_version_of_another_encoder_from_its_predictions(run, re
     assert verdict.groups[0].num_videos == len(scored_videos(run.lake.root, [champion.manifest()], 5_000))
     assert verdict.groups[0].accuracy.amount == 0
     assert verdict.groups[0].accuracy.champion > 0.5
-
-
-def test_compare_takes_a_version_of_an_older_xlclass_from_its_predictions(run, registry):
-    champion, elder = registry.champion(), of_before(registry, "elder")
-    predictions = run.lake.read(PREDICTIONS).withColumn("model_version", F.lit("elder")).localCheckpoint()
-    run.lake.replace(PREDICTIONS, predictions)
-    verdict = compare(run.lake.root, elder, champion, GATE)
-    assert verdict.is_accepted
-    assert verdict.groups[0].accuracy.amount == 0
 
 
 def test_settle_stops_where_neither_version_can_serve(run, registry):

@@ -1,4 +1,4 @@
-"""The rows of an evaluation: written once to the tables of all evaluations, and the champion's last one copied to the tables `latest_*`."""
+"""The rows of an evaluation: added once to the tables of all evaluations; for the champion, its last evaluation is copied to `latest_*`."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from xlclass.schemas import LATEST, TABLES, Table
 
 
 def has_rows(lake: Lake, table: Table, evaluation_id: str) -> bool:
-    """Whether the table, which must be there, has rows of the evaluation."""
+    """True if the table, which must exist, has rows of the evaluation."""
     return bool(lake.scan(table, "evaluation_id", where=pc.field("evaluation_id") == evaluation_id, most=1))
 
 
 def add_rows(lake: Lake, table: Table, values: Sequence[tuple[object, ...]], evaluation_id: str) -> None:
-    """Adds all of an evaluation's rows in one commit, unless a run that died wrote them.
+    """Adds all rows of an evaluation in one commit, unless the table already has them from a run that was killed later.
 
-    Of two runs at once, which see one version of the table, the later adds none.
+    The commit's id holds the table's version. So if two runs read the same version, the second adds no rows.
     """
-    seen = lake.version(table)
+    version = lake.version(table)
     if values and not has_rows(lake, table, evaluation_id):
-        lake.append_values(table, values, commit_id=f"{evaluation_id}/{seen}")
+        lake.append_values(table, values, commit_id=f"{evaluation_id}/{version}")
 
 
 def publish_latest(lake: Lake, evaluation_id: str, model_version: str) -> None:
-    """Puts the rows of this evaluation into the tables `latest_*`, if the model version is the champion; a table that has them is left alone.
+    """Replaces the rows of `latest_*` by those of this evaluation, if the model version is the champion.
 
-    An evaluation's rows never change once they are whole, so its id tells whether a table has them.
+    The complete rows of an evaluation never change, so a table that has rows of the same evaluation_id is not written again.
     """
     champion = Registry(lake.root).history().champion
     if champion is None or champion.model_version != model_version:
         return
     lake.ensure(*LATEST)
     for table in LATEST:
-        rows = dataset(lake.root, original(table)).to_table(filter=pc.field("evaluation_id") == evaluation_id)
+        rows = dataset(lake.root, full_table(table)).to_table(filter=pc.field("evaluation_id") == evaluation_id)
         if set(rows["evaluation_id"].to_pylist()) != {row["evaluation_id"] for row in lake.scan(table, "evaluation_id")}:
             lake.replace_values(table, rows)
 
 
-def original(latest: Table) -> Table:
-    """The table that holds every evaluation."""
+def full_table(latest: Table) -> Table:
+    """The table of all evaluations that `latest` is copied from."""
     return next(table for table in TABLES if f"latest_{table.name}" == latest.name)

@@ -1,10 +1,10 @@
-"""A lake kept in order: old rows and files that no reader needs any more, and what killed runs left, removed.
+"""Maintenance of a lake: deletes old rows, leftovers of killed runs and files of old table versions, and compacts small files.
 
-Everything goes by the settings' [retention] and under the lake's lease. A second run changes no table but `runs`: rows are deleted
-only where there are old ones, small files joined only where there are many, and VACUUM removes files without a commit.
+The settings' [retention] says how long things are kept; the lake's lease is held meanwhile. A second run changes no table but `runs`:
+rows are deleted only if there are old ones, files compacted only if there are many small ones, and VACUUM makes no commit.
 
-Why files stay for a week: a reader that opened a table's version before it was changed reads its files until it ends, and a
-copy of the table by delta-rs or DuckDB does so without telling anybody.
+Why files are kept for a week: a reader that opened a version of a table reads its files until it ends, and delta-rs or DuckDB may copy
+a table for a long time. The lake does not know its readers.
 """
 
 from __future__ import annotations
@@ -27,100 +27,100 @@ from xlclass.lake.tables import Lake
 from xlclass.schemas import PREDICTION_LOG, RUNS, TABLES, Table
 
 log = logging.getLogger(__name__)
-_DRAFT_SECONDS = 24 * 3600  # a folder without an event that is younger may be of a training under way
+_MIN_FOLDER_SECONDS = 24 * 3600  # a younger folder without an event may belong to a training that still runs
 _WEEK_HOURS = 168
 
 
 @dataclass(frozen=True)
-class Tidied:
-    """What one run of maintenance removed, and how many tables it wrote anew."""
+class MaintenanceResult:
+    """How much one run of maintenance deleted, and how many tables it compacted."""
 
     log_rows: int
     run_rows: int
     folders: int
-    tables_optimized: int
+    tables_compacted: int
     files: int
 
+    @property
+    def summary(self) -> str:
+        """The result as a sentence to print."""
+        return (
+            f"deleted {self.log_rows:,} rows of prediction_log, {self.run_rows:,} rows of runs, {self.folders:,} leftover folders "
+            f"and {self.files:,} data files; tables compacted: {self.tables_compacted}"
+        )
 
-def maintain(run: Run) -> Tidied:
-    """Deletes old rows and leftovers, joins small files, removes files of old versions; in this order, so that each frees what the next sees.
+
+def maintain(run: Run) -> MaintenanceResult:
+    """Deletes and compacts in this order: old rows, leftovers, small files, files of old versions; earlier steps free files for the last.
 
     Raises:
         LakeError: another run holds the lake.
     """
-    lake, keep = run.lake, run.settings.retention
+    lake, retention = run.lake, run.settings.retention
     tables = [table for table in TABLES if lake.exists(table)]
     with Lease(lake.root, run.run_id, run.job, run.settings.backfill.lease_seconds) as lease:
         with run.step("old rows") as step:
-            log_rows = _forget(lake, PREDICTION_LOG, F.col("predicted_at") < _before(run, keep.log_days)) if keep.log_days else 0
-            run_rows = _forget_runs(run) if keep.runs_days else 0
+            log_rows = _delete_rows(lake, PREDICTION_LOG, F.col("predicted_at") < _cutoff(run, retention.log_days)) if retention.log_days else 0
+            run_rows = _delete_runs(run) if retention.runs_days else 0
             step.num_rows = log_rows + run_rows
         with run.step("leftovers") as step:
-            step.num_rows = folders = _remove_plans(lake) + _remove_models(lake)
+            step.num_rows = num_folders = _remove_staged_rows(lake) + _remove_model_folders(lake)
         with run.step("optimize") as step:
-            step.num_rows = num_optimized = sum(map(lake.optimize, tables))
+            step.num_rows = num_compacted = sum(map(lake.optimize, tables))
         with run.step("vacuum") as step:
-            if keep.files_hours < _WEEK_HOURS:
-                log.warning("retention.files_hours is %d: a reader that has been at a table for longer than that will fail", keep.files_hours)
+            if retention.files_hours < _WEEK_HOURS:
+                log.warning("retention.files_hours is %d: a reader that opened a table earlier than that will fail", retention.files_hours)
             for table in tables:
                 lease.check()
-                step.num_rows += lake.vacuum(table, keep.files_hours)
-    return Tidied(log_rows, run_rows, folders, num_optimized, step.num_rows)
+                step.num_rows += lake.vacuum(table, retention.files_hours)
+    return MaintenanceResult(log_rows, run_rows, num_folders, num_compacted, step.num_rows)
 
 
-def described(done: Tidied) -> str:
-    """What was done, to print."""
-    return (
-        f"deleted: {done.log_rows:,} rows of prediction_log, {done.run_rows:,} of runs, {done.folders:,} leftover folders, {done.files:,} data files; "
-        f"tables written anew: {done.tables_optimized}"
-    )
-
-
-def _before(run: Run, days: int) -> datetime:
+def _cutoff(run: Run, days: int) -> datetime:
+    """The time that many days before the run."""
     return run.started_at - timedelta(days=days)
 
 
-def _forget(lake: Lake, table: Table, condition: Column) -> int:
-    """Deletes the rows of `condition`, and gives how many they were; without any there is no commit."""
+def _delete_rows(lake: Lake, table: Table, condition: Column) -> int:
+    """Deletes the rows that match `condition` and returns their number; commits nothing if there are none."""
     if not lake.exists(table):
         return 0
-    num_old = lake.read(table).where(condition).count()
-    if num_old:
+    num_rows = lake.read(table).where(condition).count()
+    if num_rows:
         lake.delete_where(table, condition)
-    return num_old
+    return num_rows
 
 
-def _forget_runs(run: Run) -> int:
-    """Old runs go, but for the last that ended well of each source: a source's change feed is read from there."""
+def _delete_runs(run: Run) -> int:
+    """Deletes old runs, but keeps the last successful one of each source: the next run reads the source's change feed from its version on."""
     if not run.lake.exists(RUNS):
         return 0
     newest_first = Window.partitionBy("source").orderBy(F.desc("finished_at"))
-    done = run.lake.read(RUNS).where("outcome = 'done' AND source IS NOT NULL").withColumn("place", F.row_number().over(newest_first))
-    kept = [row["run_id"] for row in done.where("place = 1").select("run_id").collect()]
-    return _forget(run.lake, RUNS, (F.col("finished_at") < _before(run, run.settings.retention.runs_days)) & ~F.col("run_id").isin(kept))
+    successful = run.lake.read(RUNS).where("outcome = 'done' AND source IS NOT NULL")
+    last_of_source = successful.withColumn("place", F.row_number().over(newest_first)).where("place = 1")
+    kept = [row["run_id"] for row in last_of_source.select("run_id").collect()]
+    return _delete_rows(run.lake, RUNS, (F.col("finished_at") < _cutoff(run, run.settings.retention.runs_days)) & ~F.col("run_id").isin(kept))
 
 
-def _remove_plans(lake: Lake) -> int:
-    """Staged rows of no plan that is under way; the lease makes sure that nobody is staging."""
-    folder = Path(lake.root) / "_plan"
+def _remove_staged_rows(lake: Lake) -> int:
+    """Removes the staged rows of all plans but the unfinished one; while the lease is held, no other run stages rows."""
     unfinished = Plans(lake.spark, lake.root).unfinished()
-    kept = {unfinished.plan_id} if unfinished else set()
-    return _removed([path for path in _folders(folder) if path.name not in kept])
+    return _remove([path for path in _folders(Path(lake.root) / "_plan") if not unfinished or path.name != unfinished.plan_id])
 
 
-def _remove_models(lake: Lake) -> int:
-    """Folders of model versions that no event names, and drafts of killed runs, after a day."""
-    known = {event.model_version for event in Registry(lake.root).history().events}
-    strangers = [path for path in _folders(Path(lake.root) / "model_versions") if path.name not in known]
-    return _removed([path for path in strangers if time.time() - path.stat().st_mtime > _DRAFT_SECONDS])
+def _remove_model_folders(lake: Lake) -> int:
+    """Removes folders of model versions without an event, drafts of killed runs included, once they are a day old."""
+    names = Registry(lake.root).history().model_versions
+    unregistered = [path for path in _folders(Path(lake.root) / "model_versions") if path.name not in names]
+    return _remove([path for path in unregistered if time.time() - path.stat().st_mtime > _MIN_FOLDER_SECONDS])
 
 
 def _folders(parent: Path) -> list[Path]:
     return [path for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
 
 
-def _removed(folders: list[Path]) -> int:
+def _remove(folders: list[Path]) -> int:
     for path in folders:
-        log.info("removing %s", path)
+        log.info("removing the leftover folder %s", path)
         shutil.rmtree(path)
     return len(folders)

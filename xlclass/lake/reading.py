@@ -1,8 +1,8 @@
-"""Tables of a lake where no Spark runs, for Arrow.
+"""Tables of a lake as Arrow data sets, read without Spark.
 
-Why Arrow's own file system: with deltalake's, which is Python, threads of Arrow may still hold Python objects when the interpreter
-ends, and a command that did its work dies of "terminate called without an active exception" (seen in 2 of 20 on a busy machine;
-apache/arrow issue 45214).
+Why Arrow's own file system: deltalake's is written in Python, so a thread of Arrow may still hold Python objects when the
+interpreter ends. A command that has done its work then dies with "terminate called without an active exception" (2 of 20 runs on
+a busy machine; apache/arrow issue 45214).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from xlclass.schemas import Table
 
 
 def dataset(root: str, table: Table) -> Any:
-    """The table of the lake at `root` as it is now, a `pyarrow.dataset.Dataset`.
+    """The newest version of a table of the lake at `root`, a `pyarrow.dataset.Dataset`.
 
     Raises:
-        LakeError: it is not there.
+        LakeError: the lake has no such table.
     """
     path = f"{root}/{table.name}"
     if not DeltaTable.is_deltatable(path):
@@ -29,5 +29,5 @@ def dataset(root: str, table: Table) -> Any:
 
 
 def dataset_of(table: DeltaTable, path: str) -> Any:
-    """The version of the table at `path` that was opened."""
+    """The opened version of the table at `path`, a `pyarrow.dataset.Dataset`."""
     return table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(path, LocalFileSystem()))

@@ -1,93 +1,22 @@
-"""Model versions: their folders, and the events of their lives in the table `models`: candidate, champion, retired.
+"""The model versions of a lake: a folder for each, and which of them is the champion.
 
-Why deltalake and not Spark, in the jobs too: the table is tiny, and promoting and rolling back must not wait for a JVM. An event
-is written at the Delta version after the one that was read, or not at all: of two changes at once one is refused. deltalake
-keeps the table's NOT NULL and CHECK constraints; Spark creates the table, like all others.
+A training writes the folder before the event. A run that is killed between the two leaves a folder without an event: readers ignore
+that folder, and the next training replaces it.
 """
 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError
-
-from xlclass.errors import LakeError, ModelError
-from xlclass.lake.reading import dataset_of
+from xlclass.errors import ModelError
+from xlclass.lake.model_events import CANDIDATE, CHAMPION, RETIRED, Event, History, append_events, read_history
 from xlclass.model.bundle import Bundle, ModelVersion, save_bundle
-from xlclass.schemas import MODELS
-
-CANDIDATE, CHAMPION, RETIRED = "candidate", "champion", "retired"
-_TRIES = 4
-BY_HAND = "by hand"  # the run_id of an event that no job wrote
-
-
-@dataclass(frozen=True)
-class Event:
-    """A row of `models`."""
-
-    event_number: int
-    model_version: str
-    event: str
-    training_fingerprint: str
-    versions_read: dict[str, int]
-    seed: int
-    metrics: dict[str, float]
-    digest: str
-    run_id: str
-    happened_at: datetime
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class History:
-    """The events of a lake up to a Delta version of `models`, in their order."""
-
-    events: tuple[Event, ...]
-    delta_version: int
-
-    @property
-    def champion(self) -> Event | None:
-        """The event that made the version that serves the champion; null when there is none."""
-        return next((event for event in reversed(self.events) if event.event == CHAMPION), None)
-
-    @property
-    def former(self) -> str | None:
-        """The champion before the present one; null when there was none.
-
-        One that came back is where it was before: champions a, b, c and then b again have a before them, so that rolling
-        back twice goes back twice.
-        """
-        line: list[str] = []
-        for name in (event.model_version for event in self.events if event.event == CHAMPION):
-            if line[-2:-1] == [name]:
-                line.pop()
-            elif line[-1:] != [name]:
-                line.append(name)
-        return line[-2] if len(line) > 1 else None
-
-    def newest(self, name: str) -> Event | None:
-        """The newest event of a version, which says what it is now; null for an unknown one."""
-        return next((event for event in reversed(self.events) if event.model_version == name), None)
-
-    def require(self, name: str) -> Event:
-        """The newest event of a version.
-
-        Raises:
-            ModelError: there is no version of that name.
-        """
-        found = self.newest(name)
-        if found is None:
-            known = ", ".join(dict.fromkeys(event.model_version for event in reversed(self.events))) or "none"
-            raise ModelError(f"there is no model version {name!r}; known here, newest first: {known}")
-        return found
 
 
 class Registry:
@@ -95,21 +24,14 @@ class Registry:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._table = f"{root}/{MODELS.name}"
+        self._folders = Path(root) / "model_versions"
 
     def history(self) -> History:
         """All events so far."""
-        if not DeltaTable.is_deltatable(self._table):
-            return History((), -1)
-        table = DeltaTable(self._table)
-        rows = [
-            {**row, "versions_read": dict(row["versions_read"]), "metrics": dict(row["metrics"])}
-            for row in dataset_of(table, self._table).to_table().to_pylist()
-        ]
-        return History(tuple(sorted((Event(**row) for row in rows), key=lambda event: event.event_number)), table.version())
+        return read_history(self.root)
 
     def champion(self) -> ModelVersion:
-        """The version that serves.
+        """The present champion.
 
         Raises:
             ModelError: there is none.
@@ -120,129 +42,86 @@ class Registry:
         return self.version(history, history.champion.model_version)
 
     def version(self, history: History, name: str) -> ModelVersion:
-        """The version of that name, its folder as its newest event has it.
+        """The version of that name, with the digest that its newest event has for its folder.
 
         Raises:
             ModelError: there is none.
         """
-        return ModelVersion(name, str(self._folder(name)), history.require(name).digest)
+        return ModelVersion(name, str(self._folders / name), history.newest_event(name).digest)
 
-    def trained(self, fingerprint: str) -> ModelVersion | None:
-        """The version that was trained from just this, null if there is none."""
+    def trained_from(self, fingerprint: str) -> ModelVersion | None:
+        """The version whose training had this fingerprint; null if there is none."""
         history = self.history()
-        found = next((event for event in reversed(history.events) if event.training_fingerprint == fingerprint), None)
-        return self.version(history, found.model_version) if found else None
+        event = next((event for event in reversed(history.events) if event.training_fingerprint == fingerprint), None)
+        return self.version(history, event.model_version) if event else None
 
     def register(self, bundle: Bundle, run_id: str) -> ModelVersion:
-        """Writes the bundle's folder, then its event: candidate, and champion too where the lake has none or it is itself the one.
+        """Saves the bundle as a candidate, which becomes the champion at once if the lake has none.
 
-        A version of the same name that is whole is kept: another run was faster.
+        A version of the same name is kept if its folder is whole: another run was faster. A damaged folder is replaced; if the version
+        is the champion, it stays the champion.
         """
-        name, manifest = bundle.manifest["model_version"], bundle.manifest
-        with self._alone():
+        manifest = bundle.manifest
+        name = manifest["model_version"]
+        with self._locked():
             history = self.history()
-            if history.newest(name) and is_whole(self.version(history, name)):
+            if name in history.model_versions and is_whole(self.version(history, name)):
                 return self.version(history, name)
-            digest = save_bundle(bundle, self._folder(name))
-            metrics = {key: float(value) for key, value in manifest["metrics"].items()}
-            trained = (manifest["training_fingerprint"], manifest["versions_read"], manifest["seed"], metrics, digest, run_id, datetime.now(UTC))
-            event = Event(0, name, CANDIDATE, *trained)
-            serves = history.champion is None or history.champion.model_version == name
-            first = replace(event, event=CHAMPION, reason="the lake's first" if history.champion is None else "trained anew: its folder was damaged")
-            self._write(history, [event, first] if serves else [event])
-        return ModelVersion(name, str(self._folder(name)), digest)
+            digest = save_bundle(bundle, self._folders / name)
+            candidate = Event(
+                event_number=0,
+                model_version=name,
+                event=CANDIDATE,
+                training_fingerprint=manifest["training_fingerprint"],
+                versions_read=manifest["versions_read"],
+                seed=manifest["seed"],
+                metrics={key: float(value) for key, value in manifest["metrics"].items()},
+                digest=digest,
+                run_id=run_id,
+                happened_at=datetime.now(UTC),
+            )
+            append_events(self.root, history, [candidate, *_champion_at_once(history, candidate)])
+        return ModelVersion(name, str(self._folders / name), digest)
 
     def make_champion(self, history: History, name: str, run_id: str, reason: str) -> None:
-        """Makes a version the champion, and retires the one before it, if no event came after `history`.
+        """Makes a version the champion and retires the present one.
 
         Raises:
-            ModelError: there is no version of that name, its folder is not whole or of an older xlclass, it is the champion already, or an event came
-                in between.
+            ModelError: there is no version of that name, its folder is not whole, it is already the champion, or another process
+                added events after `history` was read.
         """
-        newest, champion = history.require(name), history.champion
+        newest, champion = history.newest_event(name), history.champion
         if champion and champion.model_version == name:
-            raise ModelError(f"model version {name} is the champion already, since event {champion.event_number}")
-        self.version(history, name).check()
-        made: dict[str, Any] = {"run_id": run_id, "happened_at": datetime.now(UTC)}
-        retired = [replace(history.require(champion.model_version), event=RETIRED, reason=f"for {name}: {reason}", **made)] if champion else []
-        with self._alone():
-            self._write(history, [*retired, replace(newest, event=CHAMPION, reason=reason, **made)])
-
-    def _write(self, history: History, events: Sequence[Event]) -> None:
-        """Adds events, numbered, right after `history`.
-
-        Raises:
-            LakeError: the table is not there.
-            ModelError: others were written since.
-        """
-        if history.delta_version < 0:
-            raise LakeError(f"the lake {self.root} has no table {MODELS.name}: run the pipeline or jobs/train.py first")
-        last = history.events[-1].event_number if history.events else 0
-        rows = [vars(replace(event, event_number=last + i)) for i, event in enumerate(events, 1)]
-        for _ in range(_TRIES):
-            table = DeltaTable(self._table, version=history.delta_version)
-            try:
-                write_deltalake(
-                    table,
-                    pa.Table.from_pylist(rows, schema=_with_reason(dataset_of(table, self._table).schema)),
-                    mode="append",
-                    schema_mode="merge",
-                    commit_properties=CommitProperties(max_commit_retries=0),  # put if absent: never after somebody else's event
-                )
-                return
-            except CommitFailedError:
-                history = self._unmoved(history)
-        raise LakeError(f"the table {self._table} is being changed without end, though no event comes: nothing was changed; run it again")
-
-    def _unmoved(self, history: History) -> History:
-        """The history as it is now, where only the table's files moved, as by OPTIMIZE.
-
-        Raises:
-            ModelError: events came.
-        """
-        now = self.history()
-        if now.events == history.events:
-            return now
-        new = "; ".join(f"{event.model_version} became {event.event}" for event in now.events[len(history.events) :])
-        raise ModelError(
-            f"another change of the models came first (event {now.events[-1].event_number}: {new}): "
-            "nothing was changed; look at `xlclass models list` and run it again if it is still wanted"
-        )
+            raise ModelError(f"model version {name} is already the champion, since event {champion.event_number}: nothing was changed")
+        self.version(history, name).manifest()  # checks all files
+        origin: dict[str, Any] = {"run_id": run_id, "happened_at": datetime.now(UTC)}
+        events = [replace(champion, event=RETIRED, reason=f"replaced by {name}: {reason}", **origin)] if champion else []
+        events.append(replace(newest, event=CHAMPION, reason=reason, **origin))
+        with self._locked():
+            append_events(self.root, history, events)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """A moment in which no other process of this machine writes a folder or an event; the commit itself guards against others."""
-        folder = Path(self.root) / "model_versions"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as stream:
+    def _locked(self) -> Iterator[None]:
+        """Keeps other processes of this machine from writing a folder or an event; `append_events` detects those of other machines."""
+        self._folders.mkdir(parents=True, exist_ok=True)
+        with (self._folders / ".lock").open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
 
-    def _folder(self, name: str) -> Path:
-        return Path(self.root) / "model_versions" / name
-
 
 def is_whole(version: ModelVersion) -> bool:
-    """Whether its folder is as training wrote it."""
-    return _passes(version.manifest)
-
-
-def is_usable(version: ModelVersion) -> bool:
-    """Whether it is whole and can be loaded by this xlclass."""
-    return _passes(version.check)
-
-
-def _passes(check: Callable[[], object]) -> bool:
+    """True if the version's folder holds exactly the files that training wrote."""
     try:
-        check()
+        version.manifest()
     except ModelError:
         return False
     return True
 
 
-def _with_reason(schema: Any) -> Any:
-    """The table's Arrow schema, with the column that lakes of before do not have."""
-    if "reason" in schema.names:
-        return schema
-    comment = next(column.comment for column in MODELS.columns if column.name == "reason")
-    return schema.append(pa.field("reason", pa.string(), True, {"comment": comment}))
+def _champion_at_once(history: History, candidate: Event) -> list[Event]:
+    """The event that makes a new candidate the champion without a gate; none if it has to pass the gate."""
+    if history.champion is None:
+        return [replace(candidate, event=CHAMPION, reason="the first model version of the lake")]
+    if history.champion.model_version == candidate.model_version:
+        return [replace(candidate, event=CHAMPION, reason="trained again, because its folder was damaged")]
+    return []

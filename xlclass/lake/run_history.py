@@ -1,4 +1,4 @@
-"""The table `runs` read without Spark, through delta-rs: what happened in a lake, newest first."""
+"""The table `runs`, read without Spark."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from xlclass.errors import LakeError
 from xlclass.lake.reading import dataset
 from xlclass.schemas import RUNS
 
-_BRIEF = ("run_id", "job", "outcome", "message", "started_at", "finished_at", "rows_in", "rows_ok", "rows_rejected", "rows_reused")
+_OVERVIEW = ("run_id", "job", "outcome", "message", "started_at", "finished_at", "rows_in", "rows_ok", "rows_rejected", "rows_reused")
 
 
-def newest_runs(root: str, most: int) -> list[dict[str, Any]]:
-    """At most `most` runs of the lake at `root`, the one that started last first: the columns of `runs` but settings, rules and steps.
+def newest_runs(root: str, limit: int) -> list[dict[str, Any]]:
+    """At most `limit` runs of the lake at `root`, the latest start first; without their settings, source, rules and steps.
 
     Raises:
-        LakeError: there is no table of runs.
+        LakeError: the lake has no table of runs.
     """
-    rows = dataset(root, RUNS).to_table(columns=list(_BRIEF)).sort_by([("started_at", "descending")])
-    return [*rows.slice(0, most).to_pylist()]
+    rows = dataset(root, RUNS).to_table(columns=list(_OVERVIEW)).sort_by([("started_at", "descending")])
+    return [*rows.slice(0, limit).to_pylist()]
 
 
 def one_run(root: str, run_id: str) -> dict[str, Any]:
-    """The whole row of the run whose id begins with `run_id`; rules and settings as dictionaries, of the settings those unlike the defaults.
+    """The row of the run whose id begins with `run_id`; rules as a dictionary, settings as `changed_settings` gives them.
 
     Raises:
         LakeError: there is no such run, or more than one.
     """
     table = dataset(root, RUNS)
-    known = table.to_table(columns=["run_id"])["run_id"].to_pylist()
-    found = [run_id] if run_id in known else [name for name in known if name.startswith(run_id)]
-    if len(found) != 1:
-        many = f"{len(found)} runs whose id begins with" if found else "no run"
-        raise LakeError(f"the lake {root} has {many} {run_id}: `xlclass runs` lists them")
-    (row,) = [row for row in table.to_table().to_pylist() if row["run_id"] == found[0]]
+    run_ids = table.to_table(columns=["run_id"])["run_id"].to_pylist()
+    matches = [run_id] if run_id in run_ids else [name for name in run_ids if name.startswith(run_id)]
+    if not matches:
+        raise LakeError(f"the lake {root} has no run {run_id}: `xlclass runs` lists its runs")
+    if len(matches) > 1:
+        raise LakeError(f"the lake {root} has {len(matches)} runs whose id begins with {run_id}: give more of the id that `xlclass runs` lists")
+    (row,) = [row for row in table.to_table().to_pylist() if row["run_id"] == matches[0]]
     return {**row, "rules": dict(row["rules"] or []), "settings": changed_settings(json.loads(row["settings"]))}
 
 
 def changed_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Of a run's settings those unlike today's defaults, by dotted name; those that have no default are always there.
+    """The settings of a run that differ from today's defaults or have none, by dotted name.
 
     >>> changed_settings({"source": {"path": "videos", "delimiter": "|"}, "split": {"train": 0.5}})
     {'source.path': 'videos', 'split.train': 0.5}
     """
-    usual = Settings(SourceSettings(path=""), LakeSettings(path=""))
-    defaults = _flat(json.loads(json.dumps(dataclasses.asdict(usual), default=str)))
+    defaults = _flat(json.loads(json.dumps(dataclasses.asdict(Settings(SourceSettings(path=""), LakeSettings(path=""))), default=str)))
     return {key: value for key, value in _flat(settings).items() if key != "file" and (key not in defaults or value != defaults[key])}
 
 
-def _flat(table: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested tables as one, by dotted name."""
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested tables by dotted name."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
-        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat

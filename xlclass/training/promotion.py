@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from xlclass.config import GateSettings
 from xlclass.errors import ModelError
+from xlclass.lake.model_events import BY_HAND, CANDIDATE, History
 from xlclass.lake.reading import dataset
-from xlclass.lake.registry import BY_HAND, CANDIDATE, History, Registry, is_usable, is_whole
+from xlclass.lake.registry import Registry, is_whole
 from xlclass.model.bundle import Bundle, ModelVersion
 from xlclass.quality.gate import Answers, Verdict, judge
 from xlclass.quality.splits import TEST, TRAIN, Split
@@ -43,7 +44,7 @@ def promote_if_better(run: Run, version: ModelVersion) -> ModelVersion:
     registry = Registry(run.lake.root)
     history = registry.history()
     assert history.champion  # the first version of a lake is it at once
-    champion, event = history.champion.model_version, history.require(version.name).event
+    champion, event = history.champion.model_version, history.newest_event(version.name).event
     if version.name == champion:
         return version
     if event == CANDIDATE:
@@ -64,7 +65,7 @@ def _serving_on(champion: ModelVersion, challenger: ModelVersion, sentence: str)
         ModelError: it is damaged or of an older xlclass, or the lake's vectors are those of the challenger's encoder and
             preparation, which are not its own.
     """
-    fits = is_usable(champion) and all(champion.manifest()[what] == challenger.manifest()[what] for what in _MADE_BY)
+    fits = is_whole(champion) and all(champion.manifest()[what] == challenger.manifest()[what] for what in _MADE_BY)
     if not fits:
         raise ModelError(
             f"model version {challenger.name} does not become the champion ({sentence}), and the champion {champion.name} cannot go on: it is damaged, of an "
@@ -146,7 +147,7 @@ def _answers(root: str, version: ModelVersion, videos: pd.DataFrame, vectors: pd
     """What a version says of the videos, and which of them it has an answer for, `(n,) bool`."""
     manifest = version.manifest()
     fit = [all(key[what] == manifest[what] for what in _MADE_BY) for key in vectors.encode_key]
-    if is_usable(version) and (any(fit) or not len(videos)):
+    if any(fit) or not len(videos):
         told = _decided(version.load(), vectors[fit])
     else:
         columns = ["video_id", "top_category", "top_confidence", "categories", "model_version"]

@@ -56,7 +56,7 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
         contents = _contents(sample, "video_id", "language", "text_hash", "labels", "side")
         contents += _contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else []
         fingerprint = _fingerprint(settings, taxonomy, encoder.encoder_id, preparation_version, contents)
-        known = _usable(registry.trained(fingerprint))
+        known = _usable(registry.trained_from(fingerprint))
         if known:
             return known
         made_from = {

@@ -1,4 +1,4 @@
-"""Whether a contender wrote what the bare loop computed: every row once, and the same vectors."""
+"""Checks that a contender wrote every row once, with the vectors that the bare loop computed."""
 
 from pathlib import Path
 
@@ -6,27 +6,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-MIN_COSINE = 0.99  # float16 and the batches' composition move it by 1e-6, bfloat16 by some 1e-3
+MIN_COSINE = 0.99  # float16 and another composition of batches cost about 1e-6, bfloat16 about 1e-3
 _COMPARED = 200
 
 
 def disagreement(bare: Path, out: Path, texts: Path) -> str:
-    """A sentence that says what is wrong with the rows under `out`, empty when nothing is."""
+    """A sentence about the first difference in the rows under `out`; empty if they agree."""
     expected = pq.read_table(texts, columns=["video_id"])["video_id"].to_pylist()
     files = [file for file in sorted(out.rglob("*.parquet")) if "_delta_log" not in file.parts]
     written = {name: vector for file in files for name, vector in _rows(file)}
     num_rows = sum(pq.read_metadata(file).num_rows for file in files)
     if set(written) != set(expected) or num_rows != len(expected):
-        return f"wrote {num_rows:,} rows of {len(written):,} videos, {len(expected):,} were given"
+        return f"wrote {num_rows:,} rows of {len(written):,} videos, expected one row of each of {len(expected):,}"
     truth = np.load(bare / "vectors.npz", allow_pickle=True)
-    shared = [(true, written[name]) for name, true in zip(truth["video_id"], truth["vector"], strict=True) if name in written][:_COMPARED]
-    ours, others = (np.stack(side).astype(np.float64) for side in zip(*shared, strict=True))
-    lowest = ((ours * others).sum(axis=1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(others, axis=1)).min()
-    return "" if lowest >= MIN_COSINE else f"cosine {lowest:.4f} to the bare loop's vectors"
+    shared = [(vector, written[name]) for name, vector in zip(truth["video_id"], truth["vector"], strict=True) if name in written][:_COMPARED]
+    true, actual = (np.stack(vectors).astype(np.float64) for vectors in zip(*shared, strict=True))
+    lowest_cosine = ((true * actual).sum(axis=1) / np.linalg.norm(true, axis=1) / np.linalg.norm(actual, axis=1)).min()
+    return "" if lowest_cosine >= MIN_COSINE else f"a vector has a cosine of {lowest_cosine:.4f} to the bare loop's"
 
 
 def _rows(file: Path) -> list[tuple[str, np.ndarray]]:
-    """Identifier and vector of each row, whether the vectors are packed float16 or lists."""
+    """Identifier and vector of each row; the file holds vectors as packed float16 or as lists."""
     table = pq.ParquetFile(file).read(columns=["video_id", "vector"])
     column = table["vector"].combine_chunks()
     if pa.types.is_binary(column.type):

@@ -1,4 +1,4 @@
-"""The bare loop: two processes of one TensorFlow thread each, half of the texts each, plain batches in the given order."""
+"""The bare loop: two processes with one TensorFlow thread and half of the texts each, in batches, in the order of the file."""
 
 import multiprocessing
 import time
@@ -11,29 +11,29 @@ import vectors
 
 
 def encoding(job):
-    """Two waiting processes, whose models are loaded by the warm-up; the vectors are kept out of the clock."""
+    """Starts two processes, which load the model during the warm-up; writing the vectors is not timed."""
     pool = multiprocessing.get_context("spawn").Pool(2)
-    together = multiprocessing.get_context("spawn").Manager().Barrier(2)
+    barrier = multiprocessing.get_context("spawn").Manager().Barrier(2)
 
     def encode(file: str, batch: int, out: str) -> float:
         table = pq.read_table(file, columns=["video_id", "text"])
         texts = table["text"].to_pylist()
         halves = [texts[: len(texts) // 2], texts[len(texts) // 2 :]]
-        done = pool.starmap(_half, [(half, job["encoder"], batch, together) for half in halves], chunksize=1)
+        results = pool.starmap(_encode_half, [(half, job["encoder"], batch, barrier) for half in halves], chunksize=1)
         Path(out).mkdir(parents=True)
-        np.savez(Path(out) / "vectors.npz", video_id=table["video_id"].to_numpy(), vector=np.concatenate([found for _, _, found in done]))
-        return max(end for _, end, _ in done) - min(start for start, _, _ in done)
+        np.savez(Path(out) / "vectors.npz", video_id=table["video_id"].to_numpy(), vector=np.concatenate([encoded for _, _, encoded in results]))
+        return max(end for _, end, _ in results) - min(start for start, _, _ in results)
 
     return encode
 
 
-def _half(texts: list[str], folder: str, batch: int, together) -> tuple[float, float, np.ndarray]:
-    """When this half started and ended (the clock is the machine's), and its vectors; both halves start together."""
+def _encode_half(texts: list[str], folder: str, batch: int, barrier) -> tuple[float, float, np.ndarray]:
+    """Start, end (both on the machine's monotonic clock) and vectors of this half; both halves start at the same time."""
     model = vectors.load_once(folder)
-    together.wait(300)
+    barrier.wait(300)
     start = time.monotonic()
-    found = vectors.encode(model, texts, batch)
-    return start, time.monotonic(), found
+    encoded = vectors.encode(model, texts, batch)
+    return start, time.monotonic(), encoded
 
 
 if __name__ == "__main__":

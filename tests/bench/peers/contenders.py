@@ -1,4 +1,4 @@
-"""The contenders, and one of them run: a process of its own in its own environment, its rates read back, its vectors checked."""
+"""The contenders; each runs as a process in its own environment, which reports its rates and whose vectors are checked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NU
 
 @dataclass
 class Contender:
-    """One way to encode: its script, the environment it runs in ("" for this one), and what is particular to it."""
+    """One way to encode: its script, the environment that it runs in ("" for the present one), and its options."""
 
     name: str
     script: str
@@ -39,11 +39,11 @@ class Contender:
     options: dict[str, Any] = field(default_factory=dict)
     batch: int = 0
     rates: list[float | None] = field(default_factory=list)
-    reason: str = ""  # why it could not be measured
+    reason: str = ""  # why it cannot be measured; empty if it can
 
 
 def contenders() -> list[Contender]:
-    """All of them; the bare loop first, as the others are compared to it."""
+    """All contenders; the bare loop comes first, because the others are compared with it."""
     return [
         Contender("bare_loop", "bare_loop.py"),
         Contender("xlclass", "own.py", tuned=False, options={"precision": "float32"}),
@@ -59,24 +59,24 @@ def contenders() -> list[Contender]:
 
 
 def _no_bfloat16() -> str:
-    """Why bfloat16 is not measured, empty where the processor has it."""
+    """The reason not to measure bfloat16; empty if the processor has it."""
     flags = Path("/proc/cpuinfo").read_text().split()
     return "" if {"amx_bf16", "avx512_bf16"} & set(flags) else "the processor has neither amx_bf16 nor avx512_bf16"
 
 
 class Failed(Exception):
-    """A contender's process failed; the message is its last line."""
+    """A contender failed; the message is the reason, such as the last line that its process printed."""
 
 
 class Bench:
-    """The texts, the encoder and where the contenders leave their results."""
+    """Runs contenders on the texts with one encoder, and checks their vectors."""
 
     def __init__(self, files: dict[str, Path], encoder: str) -> None:
         self.files, self.encoder = files, encoder
         self.num_texts = {name: pq.read_metadata(file).num_rows for name, file in files.items()}
 
     def rates(self, contender: Contender, texts: str, batches: list[int]) -> list[float]:
-        """Texts per second at each batch size, each after a warm-up, in one process started for it.
+        """Texts per second at each batch size, each after a warm-up, all in one new process.
 
         Raises:
             NotInstalled, Failed: the contender cannot be measured.
@@ -100,43 +100,47 @@ class Bench:
         return [self.num_texts[texts] / seconds for seconds in json.loads(result.read_text())]
 
     def check(self, contender: Contender) -> None:
-        """Compares what the contender wrote last with what the bare loop computed last.
+        """Compares the last rows of the contender with the last vectors of the bare loop.
 
         Raises:
-            Failed: rows are missing, or the vectors are others.
+            Failed: rows are missing or repeated, or vectors differ.
         """
         if contender.name == "bare_loop":
             return
-        wrong = disagreement(WORK / "bare_loop" / "out", WORK / contender.name / "out", self.files[contender.texts])
-        if wrong:
-            raise Failed(wrong)
+        difference = disagreement(WORK / "bare_loop" / "out", WORK / contender.name / "out", self.files[contender.texts])
+        if difference:
+            raise Failed(difference)
 
 
 def _finish(command: list[str], python: Path, scratch: Path) -> None:
-    """Runs a contender's process to its end; what it prints goes to a log beside `scratch`."""
+    """Runs a contender's process to its end; its output goes to log.txt in the parent of `scratch`.
+
+    Raises:
+        Failed: the process ended with an error, or was killed at the time limit.
+    """
     path = [str(SCRIPTS)] + ([str(ROOT)] if python == Path(sys.executable) else [])
-    own = {"PYTHONPATH": os.pathsep.join(path), "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "PYSPARK_PYTHON": str(python)}
+    paths = {"PYTHONPATH": os.pathsep.join(path), "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "PYSPARK_PYTHON": str(python)}
     spark = {"PYSPARK_SUBMIT_ARGS": "--master local[2] --driver-memory 3g pyspark-shell", "SPARK_CONF_DIR": str(ROOT / "conf")}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "RAY_USAGE_STATS_ENABLED": "0"}
     kept = {name: value for name, value in os.environ.items() if name != "SPARK_HOME"}
     log = scratch.with_name("log.txt")
     with log.open("w") as stream:
         process = subprocess.Popen(
-            command, env=kept | own | spark | quiet | THREADS, stdout=stream, stderr=subprocess.STDOUT, cwd=scratch, start_new_session=True
+            command, env=kept | paths | spark | quiet | THREADS, stdout=stream, stderr=subprocess.STDOUT, cwd=scratch, start_new_session=True
         )
         try:
             code = process.wait(TIME_LIMIT)
-        except BaseException as error:  # the time limit, or a person's Ctrl-C: its workers go with it
+        except BaseException as error:  # the time limit or Ctrl-C: end its workers, too
             os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            raise Failed(f"not done after {TIME_LIMIT} s, see {log}") from error
+            raise Failed(f"killed after {TIME_LIMIT} s (see {log})") from error
     if code:
         raise Failed(f"exit {code}: {_reason(log.read_text(errors='replace'))} (see {log})")
 
 
 def _reason(printed: str) -> str:
-    """The last line that names an exception, else the last one."""
+    """The last line that names an exception; else the last line."""
     lines = [line for line in printed.splitlines() if line.strip()] or ["no output"]
-    named = [line for line in lines if re.match(r"[\w.]+(Error|Exception)\b", line)]
-    return (named or lines)[-1][:200]
+    exceptions = [line for line in lines if re.match(r"[\w.]+(Error|Exception)\b", line)]
+    return (exceptions or lines)[-1][:200]

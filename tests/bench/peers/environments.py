@@ -1,4 +1,4 @@
-"""Virtual environments of the peers: made once from the pinned versions of NAME.txt, kept under the user's cache."""
+"""Virtual environments of the peers: made once from the pinned versions of NAME.txt, and kept in the user's cache."""
 
 import hashlib
 import shutil
@@ -11,21 +11,21 @@ CACHE = Path("~/.cache/xlclass/bench-peers").expanduser()
 
 
 class NotInstalled(Exception):
-    """A peer's environment could not be made; the message is pip's reason."""
+    """A peer's environment could not be made; the message has the reason."""
 
 
 def environment(name: str) -> Path:
-    """The Python of the environment `name`, which is made where it is not there yet: minutes, and about 3 GB each.
+    """The Python of the environment `name`; if there is none yet, it is made, which takes minutes and about 3 GB.
 
     Raises:
-        NotInstalled: pip could not.
+        NotInstalled: venv or pip failed.
     """
     pins = Path(__file__).with_name(f"{name}.txt")
     folder = CACHE / f"{name}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
     python = folder / "bin" / "python"
     if (folder / ".ready").exists():
         return python
-    print(f"making the environment of {name} in {folder}: some minutes, once", flush=True)
+    print(f"making the environment of {name} in {folder}: takes some minutes, only once", flush=True)
     start = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     _run(sys.executable, "-m", "venv", str(folder))

@@ -1,7 +1,7 @@
-"""A series-to-series pandas UDF that loads the model for every Arrow batch, as code that was never on a cluster does.
+"""A series-to-series pandas UDF that loads the model for every Arrow batch: a common mistake in code that has not run on a cluster yet.
 
-`arrow_records` of the job says how large these batches are: the model's best batch, or Spark's default of 10,000 rows,
-which are then cut to the best size inside.
+The job's `arrow_records` is the size of these batches: the model's best batch size, or Spark's default of 10,000 rows, which the UDF
+then splits into batches of the best size.
 """
 
 import pandas as pd

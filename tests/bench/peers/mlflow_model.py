@@ -1,4 +1,4 @@
-"""The SavedModel as an MLflow model: logged as this file, so that nothing is pickled."""
+"""The SavedModel as an MLflow model. MLflow logs this file as the model's code, so nothing is pickled."""
 
 import mlflow
 import vectors

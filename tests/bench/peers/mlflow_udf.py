@@ -1,4 +1,4 @@
-"""MLflow's `spark_udf` of a pyfunc model around the SavedModel, in Spark's default Arrow batches, cut to the best size inside."""
+"""MLflow's `spark_udf` with a pyfunc model that wraps the SavedModel; it splits Spark's default Arrow batches into batches of the best size."""
 
 import tempfile
 from pathlib import Path
@@ -17,8 +17,8 @@ def encoding(job):
 
     def encode(file: str, batch: int, out: str) -> float:
         if batch not in udfs:
-            kind, config = ArrayType(FloatType()), {"batch": batch}
-            udfs[batch] = mlflow.pyfunc.spark_udf(spark, str(folder), result_type=kind, env_manager="local", model_config=config)
+            result_type, config = ArrayType(FloatType()), {"batch": batch}
+            udfs[batch] = mlflow.pyfunc.spark_udf(spark, str(folder), result_type=result_type, env_manager="local", model_config=config)
         return seconds_to_write(spark, file, job["partitions"], udfs[batch]("text"), out)
 
     return encode

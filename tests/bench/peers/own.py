@@ -1,4 +1,4 @@
-"""xlclass: the backfill's own step, from the texts to the committed table `embeddings` (Delta, float16 bytes)."""
+"""xlclass: the step of the backfill that encodes texts and commits them to the table `embeddings` (Delta, float16 bytes)."""
 
 import dataclasses
 import time
@@ -15,7 +15,7 @@ from xlclass.schemas import EMBEDDINGS
 
 
 def encoding(job):
-    """The session and the encoder, in the job's precision."""
+    """Starts the session, with the encoder in the job's precision."""
     settings = with_precision(load_settings(job["conf"]), job["precision"])
     spec, spark = resolve_encoder(settings), open_session("peers")
 
@@ -31,7 +31,7 @@ def encoding(job):
 
 
 def with_precision(settings: Settings, precision: str) -> Settings:
-    """The settings with another precision of the encoder; with "" as they stand."""
+    """The settings with this precision of the encoder; unchanged if it is ""."""
     return dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, precision=precision)) if precision else settings
 
 

@@ -1,8 +1,8 @@
-"""What the process of every contender does, whatever its environment: start, then for each pass a warm-up and the measured run.
+"""The process of a contender: it starts the contender, then does a warm-up and a measured run for each pass.
 
-A contender is `encoding(job)`, which starts it and gives `encode(texts, batch, out) -> seconds`: the Parquet file `texts`
-(video_id, text) encoded in batches of `batch`, and written under the folder `out`. Only the standard library is used here,
-since each contender's environment has other packages.
+Each contender defines `encoding(job)`, which starts it and returns `encode(texts, batch, out) -> seconds`. That function encodes the
+Parquet file `texts` (video_id, text) in batches of `batch` and writes the vectors into the folder `out`. This module uses only the
+standard library, because each contender's environment has other packages.
 """
 
 import json
@@ -16,16 +16,16 @@ Encode = Callable[[str, int, str], float]
 
 
 def run(encoding: Callable[[dict[str, Any]], Encode]) -> None:
-    """Works off the job whose file the command line names: `passes` (texts, batch), `warm_up` (texts), `out`, `result`.
+    """Runs the job in the file that the command line names: `passes` (texts, batch), `warm_up` (texts), `out`, `result`.
 
-    Every pass warms up with its own batch size, so that the workers hold the model when its clock starts.
+    Every pass warms up with its own batch size, so the workers have loaded the model before the time is taken.
     """
     job = json.loads(Path(sys.argv[1]).read_text())
     encode = encoding(job)
     seconds = []
     for texts, batch in job["passes"]:
-        for given in (job["warm_up"], texts):
+        for file in (job["warm_up"], texts):
             shutil.rmtree(job["out"], ignore_errors=True)
-            taken = encode(given, batch, job["out"])
-        seconds.append(taken)
+            duration = encode(file, batch, job["out"])
+        seconds.append(duration)
     Path(job["result"]).write_text(json.dumps(seconds))

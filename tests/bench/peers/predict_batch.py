@@ -1,4 +1,4 @@
-"""`pyspark.ml.functions.predict_batch_udf`: Spark's own way to run a model over a column, in Spark's default Arrow batches."""
+"""`pyspark.ml.functions.predict_batch_udf`: Spark's function to run a model on a column, with Spark's default Arrow batches."""
 
 import passes
 import vectors
@@ -11,7 +11,7 @@ def encoding(job):
     spark, udfs = session(10_000), {}
 
     def encode(file: str, batch: int, out: str) -> float:
-        if batch not in udfs:  # one that is made anew loads its model anew
+        if batch not in udfs:  # a new UDF would load the model again
             udfs[batch] = predict_batch_udf(lambda: _predict(job["encoder"]), return_type=ArrayType(FloatType()), batch_size=batch)
         return seconds_to_write(spark, file, job["partitions"], udfs[batch]("text"), out)
 

@@ -1,4 +1,4 @@
-"""The texts that all contenders encode: real videos, prepared as the backfill prepares them."""
+"""The texts that all contenders encode: real videos, prepared as in the backfill."""
 
 import hashlib
 from pathlib import Path
@@ -16,31 +16,34 @@ _BLOCK = 5_000
 
 
 def write_texts(catalogue: pd.DataFrame, settings: Settings, num: int, folder: Path) -> dict[str, Path]:
-    """Files of rows of `videos` in one fixed random order, and how many of `distinct` there are for each of `catalogue`.
+    """Parquet files by name, with rows of `videos` in a fixed random order.
 
-    `distinct`: the first `num` distinct texts; `catalogue`: the first `num` texts as they come, equal ones and all; `few`:
-    the first of `distinct`; `warm_up`: other ones.
+    `distinct`: the first `num` distinct texts. `catalogue`: the first `num` texts, repeated ones included. `few`: the first FEW of
+    `distinct`. `warm_up`: WARM_UP other distinct texts.
+
+    Raises:
+        ValueError: the catalogue has too few distinct texts.
     """
-    found = pd.DataFrame()
+    prepared = pd.DataFrame()
     rows = catalogue.dropna(subset="video_id").drop_duplicates("video_id").sample(frac=1, random_state=1)
     for start in range(0, len(rows), _BLOCK):
-        found = pd.concat([found, _prepared(rows[start : start + _BLOCK], settings)])
-        if found.text.nunique() >= num + WARM_UP:
+        prepared = pd.concat([prepared, _prepared(rows[start : start + _BLOCK], settings)])
+        if prepared.text.nunique() >= num + WARM_UP:
             break
-    distinct = found.drop_duplicates("text")
+    distinct = prepared.drop_duplicates("text")
     if len(distinct) < num + WARM_UP:
         raise ValueError(f"the catalogue has {len(distinct):,} distinct texts, {num + WARM_UP:,} are needed: give a smaller --texts")
-    parts = {"distinct": distinct[:num], "catalogue": found[:num], "few": distinct[: min(FEW, num)], "warm_up": distinct[num : num + WARM_UP]}
+    parts = {"distinct": distinct[:num], "catalogue": prepared[:num], "few": distinct[: min(FEW, num)], "warm_up": distinct[num : num + WARM_UP]}
     files = {name: folder / f"{name}.parquet" for name in parts}
     for name, part in parts.items():
         table = pa.Table.from_pandas(part, preserve_index=False)
         visual = table.schema.get_field_index("visual_vector")
-        pq.write_table(table.set_column(visual, "visual_vector", pa.nulls(len(part), pa.binary())), files[name])  # nulls alone have no type
+        pq.write_table(table.set_column(visual, "visual_vector", pa.nulls(len(part), pa.binary())), files[name])  # a column of nulls has no type yet
     return files
 
 
 def _prepared(rows: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """What the step that encodes reads of `videos`, for the rows that have a text."""
+    """The columns of `videos` that the encoding step reads, for the rows that have a text."""
     preparation = load_preparation(settings)
     decisions = decide_all(rows.title, rows.tags, rows.description, rows.declared_language, [None] * len(rows))
     columns = zip(rows.title, rows.tags, rows.description, decisions, strict=True)

@@ -1,8 +1,8 @@
 """Ray Data: `map_batches` with two actors of one CPU each, written as Parquet.
 
-Ray Data makes its actors anew for every data set. As the others are measured with the model loaded, an actor loads the model
-and warms up when it is made, waits for the other one, and the clock starts there. Ray gets four logical CPUs, since its
-tasks that read and write want one each beside the actors'; the processor's cores are the same two as everybody's.
+Ray Data creates new actors for every data set. The other contenders are measured with the model loaded, so each actor loads the
+model and warms up when it is created, and waits for the other actor; only then the time starts. Ray gets four logical CPUs, because
+its tasks that read and write need one each in addition to the actors'. It runs on the same two cores as all other contenders.
 """
 
 import os
@@ -23,9 +23,9 @@ class Sentences:
         self.model, self.batch = vectors.load_once(folder), batch
         vectors.encode(self.model, pq.read_table(warm_up)["text"].to_pylist(), batch)
         (Path(gate) / f"{os.getpid()}").touch()
-        give_up = time.monotonic() + 300
+        deadline = time.monotonic() + 300
         while len(os.listdir(gate)) < ACTORS:
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise TimeoutError("the other actor did not start")
             time.sleep(0.01)
 
@@ -34,23 +34,25 @@ class Sentences:
 
 
 def encoding(job):
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=2**30, runtime_env={"env_vars": _for_workers()})
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=2**30, runtime_env={"env_vars": _worker_environment()})
     ray.data.DataContext.get_current().enable_progress_bars = False
 
     def encode(file: str, batch: int, out: str) -> float:
-        if file == job["warm_up"]:  # each actor warms up itself
+        if file == job["warm_up"]:  # each actor warms up when it is created
             return 0.0
         gate = tempfile.mkdtemp(dir=job["scratch"])
-        rows = ray.data.read_parquet(file).select_columns(["video_id", "text"]).repartition(job["partitions"])  # one file is one block, for one actor
-        actors, given = ray.data.ActorPoolStrategy(size=ACTORS), (job["encoder"], job["warm_up"], batch, gate)
-        rows.map_batches(Sentences, fn_constructor_args=given, batch_size=batch, compute=actors, num_cpus=1).write_parquet(out)
+        rows = (
+            ray.data.read_parquet(file).select_columns(["video_id", "text"]).repartition(job["partitions"])
+        )  # otherwise one file is one block, which one actor gets
+        actors, arguments = ray.data.ActorPoolStrategy(size=ACTORS), (job["encoder"], job["warm_up"], batch, gate)
+        rows.map_batches(Sentences, fn_constructor_args=arguments, batch_size=batch, compute=actors, num_cpus=1).write_parquet(out)
         end = time.time()
         return end - max(file.stat().st_mtime for file in Path(gate).iterdir())
 
     return encode
 
 
-def _for_workers() -> dict[str, str]:
+def _worker_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in ("PYTHONPATH", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "TF_CPP_MIN_LOG_LEVEL")}
 
 

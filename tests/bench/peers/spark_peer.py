@@ -1,4 +1,4 @@
-"""A Spark session for the peers that are Spark's, with what xlclass's own has; and a column encoded and written, timed."""
+"""For the peers that run on Spark: a session with the options of xlclass's own, and the time to encode and write a column."""
 
 import time
 
@@ -6,7 +6,7 @@ from pyspark.sql import Column, SparkSession
 
 
 def session(arrow_records: int) -> SparkSession:
-    """Two cores (from the environment), Arrow batches of at most `arrow_records` rows, no UI."""
+    """A session with two cores (set by the environment), Arrow batches of at most `arrow_records` rows and no UI."""
     options = {
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
@@ -22,7 +22,7 @@ def session(arrow_records: int) -> SparkSession:
 
 
 def seconds_to_write(spark: SparkSession, texts: str, partitions: int, vector: Column, out: str) -> float:
-    """Seconds to read `texts`, spread them over `partitions` tasks, encode and write them as Parquet with `vector`."""
+    """Seconds to read `texts`, encode them in `partitions` tasks by the expression `vector`, and write the vectors as Parquet."""
     start = time.monotonic()
     spark.read.parquet(texts).repartition(partitions).select("video_id", vector.alias("vector")).write.parquet(out)
     return time.monotonic() - start

@@ -1,4 +1,4 @@
-"""The SavedModel as each peer's own process uses it: loaded, and called in batches of the order given."""
+"""The SavedModel in a peer's process: how it is loaded, and called in batches in the order of the texts."""
 
 import functools
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def load(folder: str) -> Any:
-    """The SavedModel in `folder`, loaded anew at every call."""
+    """The SavedModel in `folder`; every call loads it again."""
     import tensorflow as tf
     import tensorflow_text  # noqa: F401  registers the tokeniser's operations
 

@@ -11,7 +11,8 @@ from xlclass.errors import ModelError
 from xlclass.runtime.terminal import shown, table
 
 if TYPE_CHECKING:
-    from xlclass.lake.registry import Event, Registry
+    from xlclass.lake.model_events import Event
+    from xlclass.lake.registry import Registry
     from xlclass.quality.gate import Change, Group
 
 _EVENTS = ("event", "when (UTC)", "model version", "became", "metrics, or why")
@@ -46,7 +47,7 @@ def _list(registry: Registry, _: Namespace) -> None:
 
 def _show(registry: Registry, given: Namespace) -> None:
     history = registry.history()
-    newest, version = history.require(given.name), registry.version(history, given.name)
+    newest, version = history.newest_event(given.name), registry.version(history, given.name)
     serves = history.champion is not None and history.champion.model_version == given.name
     about = [("model version", f"{given.name}, {newest.event}{', serves' if serves else ''}"), ("folder", f"{version.folder} (sha256 {version.digest[:16]})")]
     manifest = version.manifest()
@@ -82,14 +83,14 @@ def _promote(registry: Registry, given: Namespace) -> None:
 
 
 def _rollback(registry: Registry, given: Namespace) -> None:
-    from xlclass.lake.registry import BY_HAND
+    from xlclass.lake.model_events import BY_HAND
 
     history = registry.history()
-    if history.champion is None or history.former is None:
+    if history.champion is None or history.previous_champion is None:
         raise ModelError(f"the lake {registry.root} has no champion before the present one: name one with xlclass models promote")
     left = history.champion.model_version
-    registry.make_champion(history, history.former, BY_HAND, f"rolled back from {left}{f': {given.reason}' if given.reason else ''}")
-    print(f"model version {history.former} is the champion again, {left} is retired\n{_NEXT.format(left)}")
+    registry.make_champion(history, history.previous_champion, BY_HAND, f"rolled back from {left}{f': {given.reason}' if given.reason else ''}")
+    print(f"model version {history.previous_champion} is the champion again, {left} is retired\n{_NEXT.format(left)}")
 
 
 def _gate(given: Namespace) -> GateSettings:
