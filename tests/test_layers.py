@@ -1,4 +1,4 @@
-"""Imports go down, from the command line to the settings; DESIGN.md, "The house", has the layers."""
+"""Imports go down: a module imports only from its own room and from the layers below."""
 
 import ast
 import sys
@@ -22,15 +22,14 @@ TENSORFLOW = {"tensorflow", "keras", "tf_keras", "tensorflow_text", "tensorflow_
 
 
 def imported(node, *, in_functions):
-    """Dotted names that `node` imports at run time; those inside functions and under TYPE_CHECKING only with `in_functions`."""
+    """Dotted names that `node` imports; those inside functions and under TYPE_CHECKING only with `in_functions`."""
+    is_deferred = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         assert not node.level, "relative import: use an absolute one (from xlclass...)"
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
-    elif in_functions or not (
-        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
-    ):
+    elif in_functions or not is_deferred:
         for child in ast.iter_child_nodes(node):
             yield from imported(child, in_functions=in_functions)
 

@@ -23,7 +23,7 @@ GOLDEN = Path(__file__).parent / "golden" / "schemas.txt"
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 SCALAR = "string|bigint|double|float|timestamp|binary"
 NO_COUNTS = {"input_digest", "event_number", "seed", "versions_read"}  # whole numbers that are not counts
-NAMED_COUNTS = {"support", "rows_in", "rows_ok", "rows_rejected", "rows_reused", "rules"}  # counts that DESIGN names without num_
+NAMED_COUNTS = {"support", "rows_in", "rows_ok", "rows_rejected", "rows_reused", "rules"}  # counts with names of their own
 
 
 def rendered(table: Table) -> str:
