@@ -40,7 +40,7 @@ def test_dag_runs_once_a_night_one_at_a_time_backfill_first(airflow):
     assert (found["dag_id"], found["schedule"], found["catchup"], found["max_active_runs"]) == ("xlclass_nightly", "17 2 * * *", False, 1)
     assert found["downstream"] == {"backfill": ["evaluate"], "evaluate": []}
     assert set(found["retries"].values()) == {2}
-    assert found["callbacks"] == ["tell"]
+    assert found["callbacks"] == ["notify"]
     assert found["ending"] == ["done", ""]
 
 
