@@ -41,7 +41,7 @@ def load(tmp_path):
 
 
 def problem(load, *expected, **sections):
-    """What is wrong with the refusal of these settings: none, or its message does not name the file and all `expected` in one line."""
+    """Empty if the settings are refused in one line that names the file and all `expected`; else `expected` and the message in a list."""
     try:
         load(**sections)
     except SettingsError as error:

@@ -222,7 +222,7 @@ LABEL_ISSUES = _table("label_issues", "One row per evaluation and video that is 
 MODELS = _table("models", "One row per event in the life of a model version", "event_number", [
     ("event_number", "bigint", "1, 2, 3 ... in the order of events"),
     ("model_version", "string!", "name of the model version, and of its folder in model_versions/"),
-    ("event", "string!", "what the version became: candidate, champion (its predictions are used) or retired"),
+    ("event", "string!", "new state of the version: candidate, champion (its predictions are used) or retired"),
     ("training_fingerprint", "string!", "digest of all inputs and settings of the training; an equal one reuses the model version"),
     ("versions_read", "map<string, bigint>!", "Delta version of each table that training read"),
     ("seed", "bigint!", "random seed of the training"),

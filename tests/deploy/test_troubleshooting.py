@@ -13,7 +13,7 @@ PAGE = (ROOT / "conf" / "deploy" / "TROUBLESHOOTING.md").read_text(encoding="utf
 def quoted(page: str) -> list[str]:
     """The messages in the first column of the part on xlclass."""
     part = page.split("\n## ")[1]
-    assert part.startswith("What xlclass says")
+    assert part.startswith("Messages of xlclass")
     cells = [line.split(" | ")[0].removeprefix("| ") for line in part.splitlines() if line.startswith("| `")]
     return [cell.strip("`").strip() for cell in cells]
 

@@ -36,7 +36,7 @@ from xlclass.schemas import unpack_vectors
 SENTENCE = "Les meilleurs buts de la Ligue des champions"
 _MIN_COSINE = 0.9999  # between an executor's vector and the driver's, both as float16
 _MAX_CLOCK_SECONDS = 5.0  # difference between two clocks; larger ones make times in the tables misleading
-_MIN_FREE = 2 * GIB  # disk space: what a backfill of some ten thousand videos stages
+_MIN_FREE = 2 * GIB  # disk space that a backfill of about ten thousand videos stages
 _MIN_FREE_TEXT = size_text(_MIN_FREE)
 
 

@@ -130,7 +130,7 @@ def _pair(change: Change | None) -> tuple[str, str]:
 
 _ACTIONS = {
     "list": (_list, "list the events of all model versions (candidate, champion, retired), newest first", {}),
-    "show": (_show, "show what a model version was trained on, and its events", {"name": "name of a model version; see `xlclass models list`"}),
+    "show": (_show, "show training data, encoder and events of a model version", {"name": "name of a model version; see `xlclass models list`"}),
     "compare": (
         _compare,
         "compare two model versions on the same labelled test videos: may B replace A?",

@@ -1,4 +1,4 @@
-"""`xlclass runs`: what the jobs did, from the lake's table `runs`."""
+"""`xlclass runs`: the job runs of a lake, from its table `runs`."""
 
 from __future__ import annotations
 
