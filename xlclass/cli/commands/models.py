@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xlclass.lake.registry import Event, Registry
     from xlclass.quality.gate import Change, Group
 
-_EVENTS = ("event", "time (UTC)", "model version", "became", "metrics or reason")
+_EVENTS = ("event", "when (UTC)", "model version", "became", "metrics or reason")
 _GROUPS = ("", "videos", "top-1 A", "top-1 B", "B minus A", "interval", "ECE A", "ECE B", "coverage A", "coverage B")
 _NEXT = "next: run jobs/backfill.py to replace the predictions of {}, then jobs/evaluate.py to score the champion and update the tables latest_*"
 
