@@ -1,4 +1,4 @@
-"""`xlclass doctor` on the session that spark-submit prepares: whether machines, lake and executors can do what the jobs do."""
+"""Runs `xlclass doctor` in the session of spark-submit: checks that the machines, the lake and the executors can run the jobs."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Scores the champion's predictions on the labelled test videos, per language, prints the table, and lists the labels to look at."""
+"""Scores the champion on the labelled test videos, prints its accuracy per language, and lists labels to check."""
 
 import sys
 
@@ -12,7 +12,7 @@ from xlclass.report.console import summary
 
 
 def body(run: Run, _: object) -> None:
-    """Reads predictions and videos; writes the accuracy and confidence tables and the lists of labels to look at."""
+    """Reads predictions and videos; writes the accuracy and confidence tables and label_issues."""
     champion = Registry(run.lake.root).champion()
     evaluation_id = evaluate(run, champion)
     find_label_issues(run, champion, evaluation_id)

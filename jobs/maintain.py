@@ -1,7 +1,7 @@
-"""Keeps the lake in order: deletes old rows and what killed runs left, joins small files, removes files that no reader needs any more.
+"""Cleans up the lake: deletes old rows and leftovers of killed runs, joins small files, removes files of old table versions.
 
-How long things are kept is said in the settings' [retention]. Run it between backfills, once a week or so; a second run
-changes nothing.
+The settings' [retention] defines how long rows and files are kept. Run the job between backfills, about once a week.
+A second run changes nothing.
 """
 
 import sys
@@ -12,7 +12,7 @@ from xlclass.lake.runs import Run
 
 
 def body(run: Run, _: object) -> None:
-    """Tidies, and prints what that was."""
+    """Cleans up, and prints what was removed."""
     print(maintain(run).summary)
 
 

@@ -1,4 +1,7 @@
-"""The main job: prepares, encodes, trains, categorises and evaluates a catalogue, the embedded demo unless told otherwise."""
+"""Runs every step on a catalogue: prepares, encodes, trains, classifies and evaluates.
+
+With conf/local.toml the catalogue is the embedded demo.
+"""
 
 import sys
 
@@ -15,7 +18,7 @@ from xlclass.training.train import train
 
 
 def body(run: Run, _: object) -> None:
-    """Every step in order; where the new version does not pass the gate the champion serves on."""
+    """Runs the steps in order; a new model version that does not pass the gate leaves the champion in use."""
     encoder = resolve_encoder(run.settings)
     backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, version=None)
     version = promote_if_better(run, train(run, encoder))

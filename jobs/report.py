@@ -1,6 +1,6 @@
-"""Draws the lake as one HTML page: how good the champion is in every language, the catalogue, the runs, and what to label next.
+"""Writes a report as one HTML page: the champion's accuracy in every language, the catalogue, the runs, and videos to label.
 
-The page needs no network and holds titles of videos: it may be sent where the lake itself may.
+The page needs no network. It contains titles of videos: share it only with people who may read the lake.
 """
 
 import sys
@@ -13,18 +13,18 @@ from xlclass.lake.runs import Run
 from xlclass.report.tables import report_file, report_page, write_page
 
 
-def arguments(parser: ArgumentParser) -> None:
-    """Where the page goes."""
-    parser.add_argument("--out", metavar="FILE", help="write the page here; unless given, report.html in the lake's folder")
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the file of the page."""
+    parser.add_argument("--out", metavar="FILE", help="write the page to FILE (default: report.html in the lake's folder)")
 
 
-def body(run: Run, given: Namespace) -> None:
-    """Reads the newest evaluation of the champion and what stands around it; writes the page."""
+def body(run: Run, args: Namespace) -> None:
+    """Reads the champion's newest evaluation and the tables around it; writes the page."""
     champion = Registry(run.lake.root).champion()
-    file = report_file(run.lake, given.out)
+    file = report_file(run.lake, args.out)
     write_page(report_page(run, champion, resolve_encoder(run.settings)), file)
     print(f"report: {file}")
 
 
 if __name__ == "__main__":
-    sys.exit(run_job("report", __doc__, body, arguments))
+    sys.exit(run_job("report", __doc__, body, add_arguments))

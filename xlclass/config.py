@@ -1,7 +1,7 @@
-"""Settings: a TOML file into nested frozen dataclasses, checked key by key.
+"""Settings: a TOML file, checked key by key and read into nested frozen dataclasses.
 
-The file says what the system is; arguments say what one run does. Every default stands here and nowhere else. Paths in the
-file are relative to the file's own folder, so that a job works from any working directory.
+The file describes the system; command-line arguments describe one run. Every default is defined here and nowhere else. Paths in
+the file are relative to the file's folder, so a job works from any working directory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xlclass.runtime.toml_settings import each_within, one_of, parse, within
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of the source holds what: a name, or a dotted path into a nested column; "" where there is none."""
+    """The source's column for each field: a name, or a dotted path into a nested column; "" if the source has no such column."""
 
     video_id: str = "video_id"
     title: str = "title"
@@ -33,7 +33,7 @@ class Columns:
     countries: str = ""
     labels: str = ""
     updated_at: str = ""
-    visual_vector: str = ""  # a list of numbers, or text of numbers with the delimiter between them
+    visual_vector: str = ""  # a list of numbers, or text with the delimiter between the numbers
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class SourceSettings:
 
     path: str
     format: str = one_of("auto", "delta", "parquet", "json", "csv", "table")
-    delimiter: str = "|"  # between the tags, labels or countries of a text column
-    visual_dim: int = within(0, 65_536, 0)  # numbers in a visual vector; needed where there is a column of them
+    delimiter: str = "|"  # separates the tags, labels and countries in a column of type text
+    visual_dim: int = within(0, 65_536, 0)  # length of a visual vector; required if columns.visual_vector is set
     columns: Columns = Columns()
 
 
@@ -56,33 +56,33 @@ class LakeSettings:
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """The encoder: "embedded" (MUSE), the folder of a SavedModel, or a TF-Hub handle; and how much it is given at once."""
+    """The encoder: "embedded" (MUSE), the folder of a SavedModel, or a TF-Hub handle; and its batch sizes."""
 
     model: str = "embedded"
-    cache: str = "~/.cache/xlclass"  # or archive://NAME, what `spark-submit --archives FILE#NAME` unpacked
-    languages: tuple[str, ...] = ()  # that a SavedModel was trained on; the embedded one knows its own
-    precision: str = one_of("float32", "bfloat16")  # of the embedded one; bfloat16 is faster where the processor has it (amx_bf16, avx512_bf16)
-    batch_texts: int = within(0, 65_536, 0)  # 0: as the encoder does best, the embedded one 4,096, another 256
-    batch_characters: int = within(0, 10_000_000, 0)  # texts of a batch times its longest; 0: likewise, 4,000,000 and 24,000
+    cache: str = "~/.cache/xlclass"  # a folder, or archive://NAME for an archive shipped by `spark-submit --archives FILE#NAME`
+    languages: tuple[str, ...] = ()  # languages that a SavedModel was trained on; those of the embedded encoder are built in
+    precision: str = one_of("float32", "bfloat16")  # of the embedded encoder; bfloat16 is faster on processors with amx_bf16 or avx512_bf16
+    batch_texts: int = within(0, 65_536, 0)  # maximum texts in a batch; 0: 4,096 for the embedded encoder, 256 for others
+    batch_characters: int = within(0, 10_000_000, 0)  # maximum of texts times the longest text; 0: 4,000,000 for the embedded encoder, 24,000 for others
 
 
 @dataclass(frozen=True)
 class TextSettings:
-    """How a video's text is put together."""
+    """How the text of a video is built from its fields."""
 
-    max_characters: int = within(20, 100_000, 1_000)
-    min_letters: int = within(0, 1_000, 20)  # below: the description is added, then the channel's tags; still below: the text is short
-    description: str = one_of("always", "when_short")  # whether the description is part of every text
-    emoji: str = one_of("names", "drop")
-    abbreviations: str = ""  # file of the tables; "" for none
-    skip: tuple[str, ...] = ()  # steps switched off, of `xlclass.catalog.text.STEPS`
+    max_characters: int = within(20, 100_000, 1_000)  # a longer text is cut
+    min_letters: int = within(0, 1_000, 20)  # with fewer, the description is added, then the channel's tags; if still fewer, text_quality is short
+    description: str = one_of("always", "when_short")  # add the description to every text, or only to those below min_letters
+    emoji: str = one_of("names", "drop")  # replace emoji by their English names, or remove them
+    abbreviations: str = ""  # file with the tables of abbreviations; "" for none
+    skip: tuple[str, ...] = ()  # steps to switch off; see STEPS in xlclass/catalog/text.py
 
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """Shares of the channels by hash; what is left of 1 is the test split."""
+    """Shares of the channels in each split, assigned by hash; the remainder is the test split."""
 
-    salt: str = "xlclass"
+    salt: str = "xlclass"  # another salt gives another split
     train: float = within(0.0, 1.0, 0.6)
     validation: float = within(0.0, 1.0, 0.1)
     calibration: float = within(0.0, 1.0, 0.1)
@@ -90,10 +90,10 @@ class SplitSettings:
 
 @dataclass(frozen=True)
 class TaxonomySettings:
-    """The categories, and how many training videos a category needs before a head learns it."""
+    """The file of the categories, and the number of training videos that a category needs."""
 
     file: str = "taxonomy.toml"
-    min_training_videos: int = within(1, 1_000_000, 100)
+    min_training_videos: int = within(1, 1_000_000, 100)  # a category with fewer is not trained
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,12 @@ class ThresholdSettings:
 
 @dataclass(frozen=True)
 class BackfillSettings:
-    """How a run is cut."""
+    """Chunks, lease and limits of a backfill."""
 
-    chunk_videos: int = within(1, 100_000_000, 200_000)  # videos whose work is lost at most when a run is killed
-    lease_seconds: int = within(4, 3_600, 60)  # after which a killed run on another machine no longer holds the lake
-    no_worker_seconds: int = within(1, 86_400, 300)  # without any executor, after which a run gives up
-    most_deleted: float = within(0.0, 1.0, 0.05)  # share of the videos that a run deletes without --allow-deletes
+    chunk_videos: int = within(1, 100_000_000, 200_000)  # videos that are committed together; a killed run loses at most one chunk's work
+    lease_seconds: int = within(4, 3_600, 60)  # the lease of a run killed on another machine expires after this time
+    no_worker_seconds: int = within(1, 86_400, 300)  # a run fails if it has no executor for this long
+    max_deleted_share: float = within(0.0, 1.0, 0.05)  # maximum share of the videos that a run deletes without --allow-deletes
 
 
 @dataclass(frozen=True)
@@ -170,19 +170,19 @@ class GateSettings:
 
 @dataclass(frozen=True)
 class LabelSettings:
-    """The lists of doubtful labels and of videos worth labelling."""
+    """The lists of probably wrong labels and of videos worth labelling (label_issues)."""
 
-    per_language: int = within(0, 10_000, 50)  # videos in each list of a language
-    sample_videos: int = within(0, 1_000_000, 30_000)  # training videos whose labels are judged, on the driver; a vector of 512 takes 2 kB there
+    per_language: int = within(0, 10_000, 50)  # maximum videos in each list of a language; 0 writes no lists
+    sample_videos: int = within(0, 1_000_000, 30_000)  # training videos whose labels are checked on the driver; 2 kB each with 512-number vectors
 
 
 @dataclass(frozen=True)
 class RetentionSettings:
-    """How long jobs/maintain.py keeps things; 0 days keep rows for ever."""
+    """How long jobs/maintain.py keeps rows and files; 0 days keep rows for ever."""
 
     log_days: int = within(0, 36_500, 365)  # rows of prediction_log
-    runs_days: int = within(0, 36_500, 0)  # rows of runs; the last good one of a source stays
-    files_hours: int = within(0, 87_600, 168)  # data files of old versions: longer than the slowest reader reads
+    runs_days: int = within(0, 36_500, 0)  # rows of runs; the last successful run of each source is always kept
+    files_hours: int = within(0, 87_600, 168)  # data files of old table versions; must exceed the duration of the slowest read
 
 
 @dataclass(frozen=True)
@@ -202,35 +202,35 @@ class Settings:
     retention: RetentionSettings = RetentionSettings()
     gate: GateSettings = GateSettings()
     labels: LabelSettings = LabelSettings()
-    file: Path = field(default=Path(), metadata={"is_key": False})  # where these were read
+    file: Path = field(default=Path(), metadata={"is_key": False})  # the file that the settings were read from
 
     def resolve(self, path: str) -> str:
-        """`path` as the settings file means it: URLs and absolute paths as they are, others from the file's folder."""
+        """`path` from the settings file's folder; URLs and absolute paths stay unchanged."""
         expanded = os.path.expanduser(path)
         return expanded if "://" in expanded else os.path.normpath(self.file.parent / expanded)
 
 
-def lake_root(settings: Settings, given: str | None) -> str:
-    """The lake's folder: the one given on the command line, or the settings' own.
+def lake_root(settings: Settings, argument: str | None) -> str:
+    """The lake's folder: `argument` (the value of `--lake`) if there is one, else the settings' `lake.path`.
 
     Raises:
         SettingsError: it is a URL; the folders of model versions need a path.
     """
-    return given_lake(given) if given else _path_only(settings.resolve(settings.lake.path), f"{settings.file}: lake.path")
+    return lake_from_argument(argument) if argument else _require_path(settings.resolve(settings.lake.path), f"{settings.file}: lake.path")
 
 
-def given_lake(given: str) -> str:
-    """The folder that `--lake` means, from the working directory.
+def lake_from_argument(argument: str) -> str:
+    """The folder that `--lake` names, relative to the working directory.
 
     Raises:
         SettingsError: it is a URL.
     """
-    return os.path.abspath(os.path.expanduser(_path_only(given, "--lake")))
+    return os.path.abspath(os.path.expanduser(_require_path(argument, "--lake")))
 
 
-def _path_only(place: str, key: str) -> str:
+def _require_path(place: str, key: str) -> str:
     if "://" in place:
-        raise SettingsError(f"{key}: {place} is a URL; give a path that the driver and all workers see, such as a mounted one")
+        raise SettingsError(f"{key}: {place} is a URL; give a path that the driver and all workers see, such as a mounted file system")
     return place
 
 
@@ -238,7 +238,7 @@ def load_settings(file: str | Path) -> Settings:
     """The settings in `file`.
 
     Raises:
-        SettingsError: the file is missing or not TOML, or a key is unknown, missing, mistyped or out of range.
+        SettingsError: the file is missing or not TOML, or a key is unknown, missing, of the wrong type or out of range.
     """
     path = Path(file).expanduser().absolute()
     try:
@@ -250,12 +250,13 @@ def load_settings(file: str | Path) -> Settings:
     settings = dataclasses.replace(parse(Settings, table, path), file=path)
     shares = settings.split
     if shares.train + shares.validation + shares.calibration > 1 + 1e-9:
-        raise SettingsError(f"{path}: split: train, validation and calibration add up to more than 1; the test split takes what is left")
+        raise SettingsError(f"{path}: split: train, validation and calibration add up to more than 1; lower them, the remainder is the test split")
     _check_training_languages(settings.training.languages, path)
-    if not (settings.source.columns.video_id and settings.source.columns.title):
+    columns = settings.source.columns
+    if not (columns.video_id and columns.title):
         raise SettingsError(f"{path}: source.columns: video_id and title must each name a column")
-    if settings.source.columns.visual_vector and not settings.source.visual_dim:
-        raise SettingsError(f"{path}: source.visual_dim is missing: say how many numbers a vector in {settings.source.columns.visual_vector} has")
+    if columns.visual_vector and not settings.source.visual_dim:
+        raise SettingsError(f"{path}: source.visual_dim is missing: set it to the length of the vectors in the column {columns.visual_vector}")
     return settings
 
 
@@ -264,10 +265,10 @@ def _check_training_languages(languages: tuple[str, ...], path: Path) -> None:
         raise SettingsError(f"{path}: training.languages is empty: name at least one language that has labels")
     for code in languages:
         if not re.fullmatch(r"[a-z]{2,3}(-Hant)?", code):
-            raise SettingsError(f"{path}: training.languages: {code!r} is not a base language such as en, fr or zh-Hant; regions are kept apart, in locale")
+            raise SettingsError(f"{path}: training.languages: {code!r} is not a base language such as en, fr or zh-Hant; give the code without a region")
 
 
 def settings_digest(*parts: Any) -> str:
-    """16 hex digits that name `parts` (settings, versions, strings): the same for equal contents."""
+    """A digest of `parts` (settings, versions, strings): 16 hex digits, equal for equal contents."""
     plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) and not isinstance(part, type) else part for part in parts]
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]

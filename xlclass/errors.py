@@ -1,35 +1,35 @@
-"""The error family: what a user can mend ends as one sentence and exit code 2.
+"""The errors that a user can fix: each ends the program with one sentence and exit code 2.
 
-A message says what was found, where, and what to do. Anything that is not an `XlclassError` is a defect of the program
+A message states what was found, where, and what to do. Any exception that is not an `XlclassError` is a defect of the program
 and ends with its traceback.
 """
 
 
 class XlclassError(Exception):
-    """A mistake that the user can mend; `job.py` and `cli.py` print it as one line and exit with `exit_code`."""
+    """A mistake that the user can fix; `cli/job.py` and `cli/main.py` print it as one line and exit with `exit_code`."""
 
     exit_code = 2
 
 
 class SettingsError(XlclassError):
-    """A settings file is missing, cannot be read, or holds an unknown, missing or out-of-range key."""
+    """A settings file is missing or unreadable, or has an unknown, missing or out-of-range key; or an argument has a wrong value."""
 
 
 class MachineError(XlclassError):
-    """Java, Python, a jar or a package of this machine is missing or does not fit."""
+    """Java, Python, a jar or a package of this machine is missing or has the wrong version, or memory or disk do not suffice."""
 
 
 class SourceError(XlclassError):
-    """The catalogue cannot be read, or lacks a column."""
+    """The catalogue cannot be read, or a column is missing."""
 
 
 class EncoderError(XlclassError):
-    """An encoder is missing, damaged, or not of the contract."""
+    """An encoder is missing or damaged, or does not follow the contract."""
 
 
 class ModelError(XlclassError):
-    """There is no usable model version, or it does not fit the vectors or texts it is given."""
+    """No model version is usable, or it does not match the vectors or texts."""
 
 
 class LakeError(XlclassError):
-    """A table of the lake is missing, or is not what `schemas.py` says."""
+    """A table of the lake is missing or does not match `schemas.py`, or another run is changing it."""

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What the container runs. Spark on Kubernetes starts the image with `driver ...` or `executor`, and the environment that its
-# documentation names; anything else is a command: `xlclass ...`, `spark-submit ...`.
+# The entry point of the container. Spark on Kubernetes starts the image with `driver ...` or `executor` and its documented
+# environment variables. Anything else is run as a command: `xlclass ...`, `spark-submit ...`.
 set -eu
 
 export PATH=/opt/xlclass/.venv/bin:$PATH
@@ -17,7 +17,7 @@ driver)
     ;;
 executor)
     options=()
-    while IFS='=' read -r -d '' name value; do # SPARK_JAVA_OPT_0, SPARK_JAVA_OPT_1 ...: one option of the JVM each
+    while IFS='=' read -r -d '' name value; do # SPARK_JAVA_OPT_0, SPARK_JAVA_OPT_1 ...: one JVM option each
         [[ $name == SPARK_JAVA_OPT_* ]] && options+=("$value")
     done < <(env -0)
     set -- java "${options[@]}" "-Xms$SPARK_EXECUTOR_MEMORY" "-Xmx$SPARK_EXECUTOR_MEMORY" -cp "$SPARK_CONF_DIR:$SPARK_HOME/jars/*${SPARK_EXTRA_CLASSPATH:+:$SPARK_EXTRA_CLASSPATH}" \

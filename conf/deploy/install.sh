@@ -1,15 +1,15 @@
 #!/bin/sh
-# Makes a fresh Debian 12 fit to run xlclass, all that the image holds: Java, a virtual environment with the packages of
-# constraints.txt, Delta's jars, the encoder of the settings, jobs and settings, and a user without rights.
-#   install.sh [SETTINGS]     as root, from a checkout that it may write to; conf/local.toml unless given
-# Package indexes, proxies and certificates are the machine's own: pip's and apt's configuration, /usr/local/share/ca-certificates.
+# Installs xlclass on a fresh Debian 12, as in the image: Java, a virtual environment with the packages of constraints.txt,
+# Delta's jars, the encoder that SETTINGS name, jobs and settings, and an unprivileged user.
+#   install.sh [SETTINGS]     as root, from a writable checkout; SETTINGS is conf/local.toml by default
+# It uses the machine's package indexes, proxies and certificates: pip's and apt's configuration, /usr/local/share/ca-certificates.
 set -eu
 
 source=$(cd "$(dirname "$0")/../.." && pwd)
 settings=${1:-$source/conf/local.toml}
 place=/opt/xlclass
 user=xlclass
-home=/var/lib/$user  # where the systemd unit may write too
+home=/var/lib/$user  # the systemd unit may write here
 
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
@@ -25,7 +25,7 @@ python3 -m venv "$place/.venv"
 cp -R "$source/jobs" "$source/conf" "$place/"
 install -m 755 "$source/conf/deploy/entrypoint.sh" "$place/entrypoint.sh"
 
-# The encoder lies in the user's cache, where every settings file with the default encoder.cache finds it, and belongs to root.
+# The encoder is in the user's cache, which is the default of encoder.cache, and belongs to root.
 HOME=$home "$place/.venv/bin/xlclass" setup --conf "$settings"
 mkdir -p /lake
 chown "$user:$user" /lake

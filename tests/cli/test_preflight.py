@@ -1,4 +1,4 @@
-"""`xlclass doctor`: what is wrong is said with what to do, and what rests on it is not tried. The whole of it runs in tests/jobs."""
+"""`xlclass doctor`: each problem comes with what to do, and checks that need a failed one are skipped. tests/jobs runs all checks."""
 
 import json
 
@@ -6,17 +6,17 @@ import pytest
 from conftest import ROOT, SETTINGS
 
 from xlclass.cli import main, preflight
-from xlclass.cli.preflight import Finding, examine
+from xlclass.cli.preflight import Finding, run_checks
 
 
 @pytest.fixture
 def no_java(monkeypatch, tmp_path):
-    """Without Java there is no session, so these tests need no Spark."""
+    """Without Java no session starts, so these tests need no Spark."""
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
 
 
 def _findings(conf, lake=None):
-    return {finding.name: finding for finding in examine(str(conf), lake and str(lake))}
+    return {finding.name: finding for finding in run_checks(str(conf), lake and str(lake))}
 
 
 @pytest.fixture
@@ -26,54 +26,54 @@ def settings(tmp_path):
     return file
 
 
-def test_examine_finds_what_is_wrong_and_leaves_what_rests_on_it(no_java, settings, tmp_path):
-    found = _findings(settings)
-    assert found["java"].state == "wrong"
-    assert f"there is no Java in JAVA_HOME ({tmp_path}), Spark needs 17 or newer: install it" in found["java"].text
-    assert found["encoder"].state == "wrong"
-    assert "there is no SavedModel in" in found["encoder"].text
-    assert found["session"] == Finding("session", "skipped", "not tried, as it rests on: java")
-    assert found["encoding"] == Finding("encoding", "skipped", "not tried, as it rests on: encoder, session")
-    assert {name for name in found if found[name].state == "ok"} == {"packages", "jars", "settings", "lake", "clock", "disk"}
-    assert found["lake"].text == f"is not there yet and can be made under {tmp_path}"
+def test_run_checks_reports_problems_and_skips_the_checks_that_need_them(no_java, settings, tmp_path):
+    findings = _findings(settings)
+    assert findings["java"].state == "wrong"
+    assert f"there is no Java in JAVA_HOME ({tmp_path}), Spark needs 17 or newer: install it" in findings["java"].text
+    assert findings["encoder"].state == "wrong"
+    assert "there is no SavedModel in" in findings["encoder"].text
+    assert findings["session"] == Finding("session", "skipped", "not checked, it needs: java")
+    assert findings["encoding"] == Finding("encoding", "skipped", "not checked, it needs: encoder, session")
+    assert {name for name in findings if findings[name].state == "ok"} == {"packages", "jars", "settings", "lake", "clock", "disk"}
+    assert findings["lake"].text == f"{tmp_path / 'lake'} does not exist yet, {tmp_path} is writable"
     assert list(tmp_path.iterdir()) == [settings]
 
 
-def test_examine_says_where_a_lake_cannot_be_written(no_java, settings):
-    found = _findings(settings, "/proc/xlclass/lake")
-    assert found["lake"].state == "wrong"
-    assert found["lake"].text.startswith("/proc cannot be written (")
-    assert found["clock"].state == "skipped"
+def test_run_checks_names_a_folder_that_is_not_writable(no_java, settings):
+    findings = _findings(settings, "/proc/xlclass/lake")
+    assert findings["lake"].state == "wrong"
+    assert findings["lake"].text.startswith("/proc cannot be written (")
+    assert findings["clock"].state == "skipped"
 
 
-def test_examine_names_packages_of_another_version(no_java, settings, monkeypatch, tmp_path):
+def test_run_checks_names_packages_of_another_version(no_java, settings, monkeypatch, tmp_path):
     (tmp_path / "constraints.txt").write_text("# comment\nnumpy==0.1\nnot-installed==1\n")
     monkeypatch.setattr(preflight, "package_file", str(tmp_path / "xlclass" / "__init__.py"))
-    found = _findings(settings)["packages"]
-    assert found.state == "wrong"
-    assert found.text.startswith("numpy is ")
-    assert "==0.1 is needed: run `pip install -c constraints.txt xlclass`" in found.text
+    finding = _findings(settings)["packages"]
+    assert finding.state == "wrong"
+    assert finding.text.startswith("numpy is ")
+    assert "==0.1 is needed: run `pip install -c constraints.txt xlclass`" in finding.text
 
 
-def test_examine_says_when_a_disk_is_full(no_java, settings, monkeypatch):
+def test_run_checks_reports_a_full_disk(no_java, settings, monkeypatch):
     monkeypatch.setattr(preflight, "_MIN_FREE", 1 << 60)
-    found = _findings(settings)["disk"]
-    assert found.state == "wrong"
-    assert "are free for lake" in found.text
+    finding = _findings(settings)["disk"]
+    assert finding.state == "wrong"
+    assert "free for lake" in finding.text
 
 
-def test_examine_goes_on_after_a_defect(no_java, settings, monkeypatch):
+def test_run_checks_continues_after_a_defect(no_java, settings, monkeypatch):
     monkeypatch.setattr(preflight, "load_taxonomy", lambda file: 1 / 0)
-    found = _findings(settings)
-    assert found["settings"].text == "ZeroDivisionError: division by zero"
-    assert found["jars"].state == "ok"
+    findings = _findings(settings)
+    assert findings["settings"].text == "ZeroDivisionError: division by zero"
+    assert findings["jars"].state == "ok"
 
 
-def test_doctor_prints_a_line_a_check_and_exits_with_2(no_java, capsys):
+def test_doctor_prints_a_line_per_check_and_returns_2_for_a_problem(no_java, capsys):
     assert main.main(["doctor", "--conf", "none.toml"]) == 2
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines[:4]] == [["WRONG", "java"], ["ok", "packages"], ["ok", "jars"], ["WRONG", "settings"]]
-    assert lines[4].split() == ["-", "lake", "not", "tried,", "as", "it", "rests", "on:", "settings"]
+    assert lines[4].split() == ["-", "lake", "not", "checked,", "it", "needs:", "settings"]
 
 
 def test_doctor_prints_json(no_java, capsys):

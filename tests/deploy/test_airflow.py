@@ -35,13 +35,13 @@ def airflow(tmp_path_factory):
     return run
 
 
-def test_dag_runs_once_a_night_without_overlap_and_evaluates_after_the_backfill(airflow):
-    dag = airflow("")
-    assert (dag["dag_id"], dag["schedule"], dag["catchup"], dag["max_active_runs"]) == ("xlclass_nightly", "17 2 * * *", False, 1)
-    assert dag["downstream"] == {"backfill": ["evaluate"], "evaluate": []}
-    assert set(dag["retries"].values()) == {2}
-    assert dag["callbacks"] == ["tell"]
-    assert dag["ending"] == ["done", ""]
+def test_dag_runs_once_a_night_one_at_a_time_backfill_first(airflow):
+    found = airflow("")
+    assert (found["dag_id"], found["schedule"], found["catchup"], found["max_active_runs"]) == ("xlclass_nightly", "17 2 * * *", False, 1)
+    assert found["downstream"] == {"backfill": ["evaluate"], "evaluate": []}
+    assert set(found["retries"].values()) == {2}
+    assert found["callbacks"] == ["notify"]
+    assert found["ending"] == ["done", ""]
 
 
 def test_task_of_a_users_mistake_fails_without_a_retry_and_with_the_jobs_message(airflow):

@@ -36,7 +36,7 @@ def walked(tmp_path_factory):
 
 def test_commands_of_the_page_categorise_every_video(walked):
     folder, printed = walked
-    assert "settings.toml: fine; 5 categories" in printed
+    assert "settings.toml is valid: 5 categories" in printed
     predictions = deltalake.DeltaTable(str(folder / "lake" / "predictions")).to_pandas()
     assert len(predictions) == 340
     assert set(predictions.top_category.dropna()) == {"cooking", "football", "cars", "garden", "technology"}

@@ -10,10 +10,10 @@ PAGE = (ROOT / "conf" / "deploy" / "TROUBLESHOOTING.md").read_text(encoding="utf
 
 
 def quoted(page: str) -> list[str]:
-    """The messages in the first column of the page's section on xlclass."""
-    section = page.split("\n## ")[1]
-    assert section.startswith("What xlclass says")
-    cells = [line.split(" | ")[0].removeprefix("| ") for line in section.splitlines() if line.startswith("| `")]
+    """The messages in the first column of the part on xlclass."""
+    part = page.split("\n## ")[1]
+    assert part.startswith("Messages of xlclass")
+    cells = [line.split(" | ")[0].removeprefix("| ") for line in part.splitlines() if line.startswith("| `")]
     return [cell.strip("`").strip() for cell in cells]
 
 

@@ -95,7 +95,8 @@ def test_train_leaves_the_champion_in_its_place_and_says_how_to_promote(demo_lak
     done = submit("train", "--conf", "settings.toml", "--lake", "lake", cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:]
     candidate = re.search(r"model version (\w+) in ", done.stdout)[1]
-    assert f"the champion is {champion}; xlclass models compare {champion} {candidate}; xlclass models promote {candidate}" in done.stdout
+    assert f"the champion is still {champion}; compare them: xlclass models compare {champion} {candidate}\n" in done.stdout
+    assert f"xlclass models promote {candidate}\n" in done.stdout
     assert Registry(str(lake)).champion().name == champion != candidate
     forced = [str(BIN / "python"), "-m", "xlclass.cli.main", "models", "promote", candidate, "--lake", "lake", "--force", "a drill"]
     subprocess.run(forced, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)

@@ -125,7 +125,7 @@ def test_rollback_twice_goes_back_two_champions_and_a_third_is_refused(registry,
     assert main.main(["models", "rollback", "--lake", registry.root]) == 0
     assert registry.champion().name == "a"
     assert main.main(["models", "rollback", "--lake", registry.root]) == 2
-    assert "has no champion before the present one" in capsys.readouterr().err
+    assert "has no earlier champion to roll back to" in capsys.readouterr().err
     assert events_of(registry)[-4:] == [("c", "retired"), ("b", "champion"), ("b", "retired"), ("a", "champion")]
 
 

@@ -78,11 +78,11 @@ def test_runs_prints_all_of_one_run_by_the_beginning_of_its_id(lake, capsys):
         "rule   rows\n"
         "no_id     2\n"
         "\n"
-        "setting unlike its default  value\n"
-        "lake.path                   l\n"
-        "source.columns.tags         words\n"
-        "source.path                 v\n"
-        "split.train                 0.5\n"
+        "changed setting      value\n"
+        "lake.path            l\n"
+        "source.columns.tags  words\n"
+        "source.path          v\n"
+        "split.train          0.5\n"
     )
 
 

@@ -243,9 +243,9 @@ def test_backfill_deletes_what_a_whole_source_lacks_only_when_told(served, anoth
     _fill(run, champion)
     assert len(_rows(run, VIDEOS_TABLE)) == len(rows)
     with pytest.raises(LakeError, match=r"lacks 2 of the lake's .* --allow-deletes"):
-        _fill(another(served, more="[backfill]\nmost_deleted = 0.01\n"), champion, full=True)
+        _fill(another(served, more="[backfill]\nmax_deleted_share = 0.01\n"), champion, full=True)
     assert len(_rows(run, VIDEOS_TABLE)) == len(rows)
-    _fill(another(served, more="[backfill]\nmost_deleted = 0.01\n"), champion, full=True, allow_deletes=True)
+    _fill(another(served, more="[backfill]\nmax_deleted_share = 0.01\n"), champion, full=True, allow_deletes=True)
     for table in (VIDEOS_TABLE, EMBEDDINGS, PREDICTIONS):
         assert set(_rows(run, table)) == {row["video_id"] for row in rows[2:]}, table.name
 

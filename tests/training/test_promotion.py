@@ -128,7 +128,7 @@ def test_compare_prints_both_and_the_verdict(run, registry, capsys):
     whole = next(line for line in lines if line.startswith("all languages")).split()
     assert whole[2] == str(num_videos)
     assert float(whole[3]) - float(whole[4]) == pytest.approx(-float(whole[5]), abs=0.002)
-    assert lines[-1].startswith(f"worse in the place of {champion}: refused: all languages lost")
+    assert lines[-1].startswith(f"replacing {champion} by worse: refused: all languages lost")
 
 
 def test_compare_takes_a_version_of_another_encoder_from_its_predictions(run, registry):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from xlclass.schemas import MOST_FLOAT16
+from xlclass.schemas import MAX_FLOAT16
 
 REJECTING = ("unreadable_row", "null_video_id", "duplicate_video_id")
 ENCODING = ("encoder_failed", "vector_not_finite")  # rejecting too, but seen only once the text is encoded
@@ -69,7 +69,7 @@ def _possible(now: datetime) -> Column:
 
 def _fit_vector(dim: int) -> Column:
     """Whether the visual vector has `dim` numbers that a float16 can hold; null where there is none."""
-    return (F.size("visual_vector") == dim) & F.forall("visual_vector", lambda x: F.coalesce(F.abs(x) <= MOST_FLOAT16, F.lit(False)))
+    return (F.size("visual_vector") == dim) & F.forall("visual_vector", lambda x: F.coalesce(F.abs(x) <= MAX_FLOAT16, F.lit(False)))
 
 
 def _mended(rows: DataFrame, visual_dim: int, now: datetime) -> DataFrame:

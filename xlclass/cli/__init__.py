@@ -1,1 +1,1 @@
-"""What people start: the command xlclass, and what stands around every job."""
+"""The command line: the command xlclass, and the frame that every job runs in."""

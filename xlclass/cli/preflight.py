@@ -1,6 +1,6 @@
-"""Whether this machine, the lake and the executors can do what the jobs do: each thing tried, and said in a line.
+"""Checks that this machine, the lake and the executors can run the jobs; one finding per check.
 
-`doctor.py` looks at a machine before anything is installed; here the packages are there, and a session is started.
+`runtime/requirements.py` checks a machine before any package is installed; this module needs the packages and starts a session.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from xlclass.runtime.requirements import DELTA, lacking_jars, require_java
 from xlclass.schemas import unpack_vectors
 
 SENTENCE = "Les meilleurs buts de la Ligue des champions"
-_MIN_COSINE = 0.9999  # of the executors' vector to the driver's, both through float16
-_MOST_SECONDS = 5.0  # that two clocks may differ: times in the tables are to be compared by people
-_MIN_FREE = 2 * GIB  # of a disk: what a backfill of some ten thousand videos stages
-_MIN_AMOUNT = size_text(_MIN_FREE)
+_MIN_COSINE = 0.9999  # between an executor's vector and the driver's, both as float16
+_MAX_CLOCK_SECONDS = 5.0  # difference between two clocks; larger ones make times in the tables misleading
+_MIN_FREE = 2 * GIB  # disk space that a backfill of about ten thousand videos stages
+_MIN_FREE_TEXT = size_text(_MIN_FREE)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one thing; `state` is ok, wrong, or skipped where it rests on something that is wrong."""
+    """The result of one check; `state` is ok, wrong, or skipped if a check that it needs was not ok."""
 
     name: str
     state: str
@@ -50,17 +50,17 @@ class Finding:
 
 
 @dataclass
-class _Patient:
-    """What is looked at, and what earlier checks found for later ones."""
+class _Context:
+    """The arguments, and the results of earlier checks that later checks use."""
 
     conf: str
     lake: str | None
-    room: int | None = None
-    found: dict[str, Any] = field(default_factory=dict)
+    free_memory: int | None = None  # bytes, before the session started
+    results: dict[str, Any] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
-        return self.found["settings"]
+        return self.results["settings"]
 
     @property
     def root(self) -> str:
@@ -68,60 +68,60 @@ class _Patient:
 
     @property
     def encoder(self) -> EncoderSpec:
-        return self.found["encoder"]
+        return self.results["encoder"]
 
     @property
     def spark(self) -> Any:
-        return self.found["session"]
+        return self.results["session"]
 
 
-def examine(conf: str, lake: str | None) -> Iterator[Finding]:
-    """One finding after the other, each as soon as it is known; a session is started and stopped."""
-    patient = _Patient(conf, lake)
-    bad: set[str] = set()
+def run_checks(conf: str, lake: str | None) -> Iterator[Finding]:
+    """One finding per check, yielded as soon as it is known; starts and stops a Spark session."""
+    context = _Context(conf, lake)
+    not_ok: set[str] = set()
     try:
-        for name, (check, rests_on) in _CHECKS.items():
-            missing = [other for other in rests_on if other in bad]
-            finding = Finding(name, "skipped", f"not tried, as it rests on: {', '.join(missing)}") if missing else _found(name, check, patient)
+        for name, (check, needed) in _CHECKS.items():
+            missing = [other for other in needed if other in not_ok]
+            finding = Finding(name, "skipped", f"not checked, it needs: {', '.join(missing)}") if missing else _finding(name, check, context)
             if finding.state != "ok":
-                bad.add(name)
+                not_ok.add(name)
             yield finding
     finally:
-        if "session" in patient.found:
-            patient.spark.stop()
+        if "session" in context.results:
+            context.spark.stop()
 
 
-def _found(name: str, check: Callable[[_Patient], str], patient: _Patient) -> Finding:
+def _finding(name: str, check: Callable[[_Context], str], context: _Context) -> Finding:
     try:
-        return Finding(name, "ok", check(patient))
+        return Finding(name, "ok", check(context))
     except XlclassError as error:
         return Finding(name, "wrong", redacted(str(error)))
-    except Exception as error:  # a broken installation fails in any way, and the other checks still say what they see
+    except Exception as error:  # a broken installation can raise anything; the other checks must still run
         return Finding(name, "wrong", redacted(f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"))
 
 
-def _java(_: _Patient) -> str:
+def _java(_: _Context) -> str:
     return require_java()
 
 
-def _packages(_: _Patient) -> str:
-    """The installed versions against constraints.txt where the checkout has one, and against what xlclass itself asks for."""
-    wrong = []
+def _packages(_: _Context) -> str:
+    """Compares the installed versions with xlclass's own requirements, and with constraints.txt in a checkout."""
+    problems = []
     try:
-        wanted = [Requirement(line) for line in importlib.metadata.requires("xlclass") or [] if "extra ==" not in line]
+        required = [Requirement(line) for line in importlib.metadata.requires("xlclass") or [] if "extra ==" not in line]
     except importlib.metadata.PackageNotFoundError:  # a checkout or a zip on PYTHONPATH
-        wanted = []
+        required = []
     file = Path(package_file).parents[1] / "constraints.txt"
     pinned = [Requirement(line) for line in file.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"] if file.is_file() else []
-    for requirement in [*wanted, *pinned]:
+    for requirement in [*required, *pinned]:
         version = _version(requirement.name)
-        if version is None and requirement in wanted:
-            wrong.append(f"{requirement.name} is missing, {requirement.specifier} is needed")
+        if version is None and requirement in required:
+            problems.append(f"{requirement.name} is missing, {requirement.specifier} is needed")
         elif version is not None and not requirement.specifier.contains(version, prereleases=True):
-            wrong.append(f"{requirement.name} is {version}, {requirement.specifier} is needed")
-    if wrong:
-        raise MachineError(f"{'; '.join(dict.fromkeys(wrong))}: run `pip install -c constraints.txt xlclass`, or `make setup` in a checkout")
-    return f"{len(wanted)} that xlclass needs, {len(pinned)} of constraints.txt: as they must be"
+            problems.append(f"{requirement.name} is {version}, {requirement.specifier} is needed")
+    if problems:
+        raise MachineError(f"{'; '.join(dict.fromkeys(problems))}: run `pip install -c constraints.txt xlclass`, or `make setup` in a checkout")
+    return f"all versions match: {len(required)} packages that xlclass requires, {len(pinned)} in constraints.txt"
 
 
 def _version(name: str) -> str | None:
@@ -131,95 +131,95 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _jars(_: _Patient) -> str:
+def _jars(_: _Context) -> str:
     lacking = lacking_jars()
     if lacking:
-        raise MachineError(f"{' and '.join(lacking)} of Delta {DELTA} lack among Spark's jars or are damaged: run `xlclass setup`")
-    return f"Delta {DELTA} among Spark's jars"
+        raise MachineError(f"Spark's jars lack {' and '.join(lacking)} of Delta {DELTA}, or they are damaged: run `xlclass setup`")
+    return f"Delta {DELTA} is among Spark's jars"
 
 
-def _settings(patient: _Patient) -> str:
-    settings = patient.found["settings"] = load_settings(patient.conf)
+def _settings(context: _Context) -> str:
+    settings = context.results["settings"] = load_settings(context.conf)
     taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
     load_preparation(settings)
-    return f"{settings.file}, {len(taxonomy.categories)} categories, lake {patient.root}"
+    return f"{settings.file}, {len(taxonomy.categories)} categories, lake {context.root}"
 
 
-def _encoder(patient: _Patient) -> str:
-    spec = patient.found["encoder"] = resolve_encoder(patient.settings)
+def _encoder(context: _Context) -> str:
+    spec = context.results["encoder"] = resolve_encoder(context.settings)
     return f"{spec.path}, digest {spec.digest[:16]} as recorded, encoder_id {spec.encoder_id[:16]}"
 
 
-def _lake(patient: _Patient) -> str:
-    """A file is written and removed where the lake is, or will be."""
-    with _written(patient.root) as file:
-        there = file.parent
-    return f"{there} can be written" if there == Path(patient.root) else f"is not there yet and can be made under {there}"
+def _lake(context: _Context) -> str:
+    """Creates and removes a file in the lake's folder, or in its nearest existing parent."""
+    with _probe_file(context.root) as file:
+        folder = file.parent
+    return f"{folder} is writable" if folder == Path(context.root) else f"{context.root} does not exist yet, {folder} is writable"
 
 
-def _clock(patient: _Patient) -> str:
-    with _written(patient.root) as file:
-        apart = file.stat().st_mtime - time.time()
-    if abs(apart) > _MOST_SECONDS:
-        raise MachineError(f"the clock of the lake's file system is {apart:+.1f} s from this machine's: set both by NTP, times in the tables are wrong")
-    return f"{abs(apart):.1f} s between this machine and the lake's file system"
+def _clock(context: _Context) -> str:
+    with _probe_file(context.root) as file:
+        difference = file.stat().st_mtime - time.time()
+    if abs(difference) > _MAX_CLOCK_SECONDS:
+        raise MachineError(f"the clock of the lake's file system differs from this machine's by {difference:+.1f} s: set both by NTP")
+    return f"the clock of the lake's file system differs from this machine's by {abs(difference):.1f} s"
 
 
-def _disk(patient: _Patient) -> str:
-    places = {"lake": _nearest(patient.root), "temporary files": Path(os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0])}
-    free = {name: shutil.disk_usage(place).free for name, place in places.items() if place.is_dir()}
-    for name, amount in free.items():
-        if amount < _MIN_FREE:
-            raise MachineError(f"{size_text(amount)} are free for {name} ({places[name]}), less than {_MIN_AMOUNT}: make room, or name another place")
-    return ", ".join(f"{size_text(amount)} free for {name}" for name, amount in free.items())
+def _disk(context: _Context) -> str:
+    folders = {"lake": _nearest(context.root), "temporary files": Path(os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0])}
+    free = {name: shutil.disk_usage(folder).free for name, folder in folders.items() if folder.is_dir()}
+    for name, num_bytes in free.items():
+        if num_bytes < _MIN_FREE:
+            raise MachineError(f"{size_text(num_bytes)} free for {name} ({folders[name]}), less than {_MIN_FREE_TEXT}: free some space or use another folder")
+    return ", ".join(f"{size_text(num_bytes)} free for {name}" for name, num_bytes in free.items())
 
 
-def _session(patient: _Patient) -> str:
+def _session(context: _Context) -> str:
     from xlclass.lake.session import open_session
 
-    patient.room = available_memory()  # before the session takes its part
-    os.environ.setdefault("PYSPARK_SUBMIT_ARGS", "--conf spark.ui.showConsoleProgress=false pyspark-shell")  # Spark shows its own to a shell
-    spark = patient.found["session"] = open_session("doctor")
-    context = spark.sparkContext
-    return f"Spark {spark.version} at {context.master}, {context.defaultParallelism} tasks at once; the workers run this Python and this xlclass"
+    context.free_memory = available_memory()
+    os.environ.setdefault("PYSPARK_SUBMIT_ARGS", "--conf spark.ui.showConsoleProgress=false pyspark-shell")  # no progress bar among the findings
+    spark = context.results["session"] = open_session("doctor")
+    parallelism = spark.sparkContext.defaultParallelism
+    return f"Spark {spark.version} on {spark.sparkContext.master}, {parallelism} parallel tasks; the workers run the driver's Python and xlclass versions"
 
 
-def _memory(patient: _Patient) -> str:
-    """What the plan reckons with, against what there is: this machine's memory, or what a cluster's executors are given."""
-    conf, worker = patient.spark.conf, worker_bytes(patient.settings.encoder)
-    if patient.spark.sparkContext.master.startswith("local"):
-        cores = patient.spark.sparkContext.defaultParallelism
-        require_room(cores, patient.room, size("spark.driver.memory", conf.get("spark.driver.memory", "1g")), worker)
-        return f"room for {cores} Python workers of {size_text(worker)}; {size_text(patient.room or 0)} were free"
-    cores, given = int(conf.get("spark.executor.cores", "1")), conf.get("spark.executor.memoryOverhead", "")
-    if not given or size("spark.executor.memoryOverhead", given if given[-1].isalpha() else f"{given}m") < cores * worker:
-        found = f"spark.executor.memoryOverhead is {given or 'not set'}"
-        raise MachineError(f"{found}; {cores} Python workers of {size_text(worker)} live in it: see `xlclass plan`")
-    return f"spark.executor.memoryOverhead {given} holds {cores} Python workers of {size_text(worker)}"
+def _memory(context: _Context) -> str:
+    """Compares the plan's memory with this machine's free memory, or on a cluster with the executors' overhead memory."""
+    conf, worker = context.spark.conf, worker_bytes(context.settings.encoder)
+    if context.spark.sparkContext.master.startswith("local"):
+        cores = context.spark.sparkContext.defaultParallelism
+        require_room(cores, context.free_memory, size("spark.driver.memory", conf.get("spark.driver.memory", "1g")), worker)
+        return f"{cores} Python workers of {size_text(worker)} fit into the {size_text(context.free_memory or 0)} that were free"
+    cores, overhead = int(conf.get("spark.executor.cores", "1")), conf.get("spark.executor.memoryOverhead", "")
+    if not overhead or size("spark.executor.memoryOverhead", overhead if overhead[-1].isalpha() else f"{overhead}m") < cores * worker:
+        needed = f"{cores} Python workers of {size_text(worker)}"
+        raise MachineError(f"spark.executor.memoryOverhead is {overhead or 'not set'}, but must hold {needed}: `xlclass plan` prints the value")
+    return f"spark.executor.memoryOverhead {overhead} holds {cores} Python workers of {size_text(worker)}"
 
 
-def _executors(patient: _Patient) -> str:
-    """A task on each core says where it runs, what time it is there, and whether it sees the lake."""
-    context, folder = patient.spark.sparkContext, str(_nearest(patient.root))
+def _executors(context: _Context) -> str:
+    """Runs a task per core that returns its host, its clock, and whether it sees the lake."""
+    spark_context, folder = context.spark.sparkContext, str(_nearest(context.root))
 
-    def look(_: int) -> tuple[str, float, bool]:
+    def inspect(_: int) -> tuple[str, float, bool]:
         return socket.gethostname(), time.time(), os.path.isdir(folder)
 
-    num_tasks, before = context.defaultParallelism, time.time()
-    said = context.parallelize(range(num_tasks), num_tasks).map(look).collect()
+    num_tasks, before = spark_context.defaultParallelism, time.time()
+    reports = spark_context.parallelize(range(num_tasks), num_tasks).map(inspect).collect()
     after = time.time()
-    blind = sorted({host for host, _, sees in said if not sees})
-    if blind:
-        raise LakeError(f"{', '.join(blind)} do not see {folder}: the lake must be a path of every node, such as a mount")
-    off = {host: max(before - clock, clock - after) for host, clock, _ in said}
-    wrong = sorted(host for host, apart in off.items() if apart > _MOST_SECONDS)
-    if wrong:
-        raise MachineError(f"the clocks of {', '.join(wrong)} are more than {_MOST_SECONDS:.0f} s from the driver's: set them by NTP")
-    return f"{num_tasks} tasks on {len(off)} host(s) see {folder}, their clocks agree with the driver's"
+    without_lake = sorted({host for host, _, sees_lake in reports if not sees_lake})
+    if without_lake:
+        raise LakeError(f"{', '.join(without_lake)} do not see {folder}: the lake must have the same path on every node, such as a mount")
+    differences = {host: max(before - clock, clock - after) for host, clock, _ in reports}
+    wrong_clocks = sorted(host for host, difference in differences.items() if difference > _MAX_CLOCK_SECONDS)
+    if wrong_clocks:
+        raise MachineError(f"the clocks of {', '.join(wrong_clocks)} differ from the driver's by more than {_MAX_CLOCK_SECONDS:.0f} s: set them by NTP")
+    return f"{num_tasks} tasks on {len(differences)} host(s) see {folder}, their clocks agree with the driver's"
 
 
-def _encoding(patient: _Patient) -> str:
-    """One sentence encoded in every task, as the jobs do it, against the driver's vector of it."""
+def _encoding(context: _Context) -> str:
+    """Encodes one sentence in every task, as the jobs do, and compares the vectors with the driver's."""
     from pyspark.sql import functions as F
 
     from xlclass.encoders.batches import embed_column
@@ -227,37 +227,43 @@ def _encoding(patient: _Patient) -> str:
     from xlclass.encoders.udf import embed_udf
     from xlclass.pipeline.transforms import threads_of
 
-    num_tasks = patient.spark.sparkContext.defaultParallelism
-    embed = embed_udf(patient.encoder, threads_of(patient.spark))
-    rows = patient.spark.range(0, num_tasks, 1, num_tasks).select(embed(F.lit(SENTENCE)).alias("vector")).collect()
-    own = embed_column([SENTENCE], load_encoder(patient.encoder), 1, len(SENTENCE))
-    cosine = agreement([bytes(row["vector"]) for row in rows], own[0] or b"", patient.encoder.dim)
+    num_tasks = context.spark.sparkContext.defaultParallelism
+    embed = embed_udf(context.encoder, threads_of(context.spark))
+    rows = context.spark.range(0, num_tasks, 1, num_tasks).select(embed(F.lit(SENTENCE)).alias("vector")).collect()
+    expected = embed_column([SENTENCE], load_encoder(context.encoder), 1, len(SENTENCE))
+    cosine = lowest_cosine([bytes(row["vector"]) for row in rows], expected[0] or b"", context.encoder.dim)
     if not cosine >= _MIN_COSINE:
-        raise EncoderError(f"an executor's vector has cosine {cosine:.4f} to the driver's (at least {_MIN_COSINE}): their TensorFlow or encoder differ")
+        raise EncoderError(
+            f"an executor's vector has cosine {cosine:.4f} to the driver's, at least {_MIN_COSINE} is expected: give both the same TensorFlow and encoder"
+        )
     return f"{num_tasks} executor tasks encoded a sentence, cosine to the driver's vector {cosine:.5f}"
 
 
-def agreement(packed: list[bytes], own: bytes, dim: int) -> float:
-    """The lowest cosine of the packed vectors to the packed vector `own`; 0 where one is no vector.
+def lowest_cosine(packed: list[bytes], expected: bytes, dim: int) -> float:
+    """The lowest cosine between the packed vectors and the packed vector `expected`; 0 if one has another length.
 
     >>> one, other = np.array([1, 0], "<f2").tobytes(), np.array([1, 1], "<f2").tobytes()
-    >>> round(agreement([one, other], one, 2), 2), agreement([b"F"], one, 2)
+    >>> round(lowest_cosine([one, other], one, 2), 2), lowest_cosine([b"F"], one, 2)
     (0.71, 0.0)
     """
-    if any(len(vector) != 2 * dim for vector in (*packed, own)):
+    if any(len(vector) != 2 * dim for vector in (*packed, expected)):
         return 0.0
-    mine, theirs = unpack_vectors([own], dim)[0], unpack_vectors(packed, dim)
-    return float((theirs @ mine / np.linalg.norm(theirs, axis=1) / np.linalg.norm(mine)).min())
+    reference, vectors = unpack_vectors([expected], dim)[0], unpack_vectors(packed, dim)
+    return float((vectors @ reference / np.linalg.norm(vectors, axis=1) / np.linalg.norm(reference)).min())
 
 
 @contextmanager
-def _written(root: str) -> Iterator[Path]:
-    """A file of a moment in the folder where the lake is, or in the nearest above that is there."""
+def _probe_file(root: str) -> Iterator[Path]:
+    """An empty file in the lake's folder or its nearest existing parent, removed afterwards.
+
+    Raises:
+        LakeError: the folder is not writable.
+    """
     file = _nearest(root) / f".doctor-{uuid.uuid4().hex}"
     try:
         file.write_bytes(b"")
     except OSError as error:
-        raise LakeError(f"{file.parent} cannot be written ({error.strerror}): let this user write there, or give another lake") from error
+        raise LakeError(f"{file.parent} cannot be written ({error.strerror}): give this user the right to write there, or use another lake") from error
     try:
         yield file
     finally:
@@ -265,11 +271,11 @@ def _written(root: str) -> Iterator[Path]:
 
 
 def _nearest(root: str) -> Path:
-    """The lake's folder, or the nearest above it that is there."""
+    """The lake's folder, or its nearest parent that exists."""
     return next(path for path in (Path(root), *Path(root).parents) if path.is_dir())
 
 
-_CHECKS: dict[str, tuple[Callable[[_Patient], str], tuple[str, ...]]] = {  # name: the check, and what it rests on
+_CHECKS: dict[str, tuple[Callable[[_Context], str], tuple[str, ...]]] = {  # name: the check, and the checks that it needs
     "java": (_java, ()),
     "packages": (_packages, ()),
     "jars": (_jars, ()),
@@ -278,7 +284,7 @@ _CHECKS: dict[str, tuple[Callable[[_Patient], str], tuple[str, ...]]] = {  # nam
     "clock": (_clock, ("lake",)),
     "disk": (_disk, ("settings",)),
     "session": (_session, ("java",)),
-    "encoder": (_encoder, ("settings",)),  # after the session, which unpacks an archive
+    "encoder": (_encoder, ("settings",)),  # after the session, which unpacks shipped archives
     "memory": (_memory, ("settings", "session")),
     "executors": (_executors, ("settings", "session")),
     "encoding": (_encoding, ("encoder", "session")),

@@ -1,10 +1,15 @@
 """Text to vector: every encoder behind one contract."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 from xlclass.config import Settings
-from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import EncoderError, SettingsError
+
+if TYPE_CHECKING:
+    from xlclass.encoders.contract import EncoderSpec  # imports numpy, too slow for `xlclass plan --help`
 
 
 def resolve_encoder(settings: Settings) -> EncoderSpec:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from xlclass.encoders.contract import Encoder
-from xlclass.schemas import MOST_FLOAT16, pack_vectors
+from xlclass.schemas import MAX_FLOAT16, pack_vectors
 
 log = logging.getLogger(__name__)
 FAILED, NOT_FINITE = b"F", b"N"  # in place of a vector, which has two bytes a number
@@ -41,7 +41,7 @@ def _encode(batch: list[str], encoder: Encoder) -> list[bytes]:
             return [FAILED]
         half = len(batch) // 2
         return _encode(batch[:half], encoder) + _encode(batch[half:], encoder)
-    fit = (np.abs(vectors) <= MOST_FLOAT16).all(axis=1)
+    fit = (np.abs(vectors) <= MAX_FLOAT16).all(axis=1)
     return [row if is_fit else NOT_FINITE for row, is_fit in zip(pack_vectors(np.where(fit[:, None], vectors, 0)), fit, strict=True)]
 
 

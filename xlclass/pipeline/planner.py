@@ -147,12 +147,12 @@ class Planner:
         gone = source.deleted_since(before) if before else None
         if gone is None and not (self.request.full and self.request.since is None):
             return 0
-        known, most = lake.read(VIDEOS).select("video_id"), self.run.settings.backfill.most_deleted
+        known, most = lake.read(VIDEOS).select("video_id"), self.run.settings.backfill.max_deleted_share
         staged = self.plans.stage(known.join(gone, "video_id", how="left_semi") if gone is not None else gone_ids(comparison, lake), plan_id, "gone")
         num_gone, num_known = staged.count(), known.count()
         if gone is None and num_gone > most * num_known and not self.request.allow_deletes:
             raise LakeError(
-                f"the source {source.shown_name} lacks {num_gone:,} of the lake's {num_known:,} videos, more than backfill.most_deleted "
+                f"the source {source.shown_name} lacks {num_gone:,} of the lake's {num_known:,} videos, more than backfill.max_deleted_share "
                 f"({most:.0%}): nothing was changed; is it complete? If so, run it again with --allow-deletes"
             )
         return num_gone

@@ -1,44 +1,44 @@
-"""The sub-commands of `xlclass`, one verb a module, as in jobs/: `arguments(parser)` says what it takes, `body(given)` does it.
+"""The commands of `xlclass`, one module each: `add_arguments(parser)` defines the arguments, `body(args)` runs the command.
 
-`body` gives an exit code, null for 0. `xlclass.cli.main` imports only the module that was asked for, and `--help` of any command
-must stay quick: what takes long to import (pandas, deltalake, TensorFlow, pyspark) is imported inside `body`.
+`body` returns an exit code; None means 0. `xlclass.cli.main` imports only the module of the command in use. `--help` must stay
+fast, so `body` imports slow packages (numpy, pandas, deltalake, TensorFlow, pyspark) itself.
 """
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from xlclass.config import Settings, given_lake, lake_root, load_settings
+from xlclass.config import Settings, lake_from_argument, lake_root, load_settings
 
-CONF = "conf/local.toml"  # under the working directory; the demo's, which every checkout has
+DEFAULT_SETTINGS = "conf/local.toml"  # of the demo; relative to the working directory
 
 
-def settings_argument(parser: ArgumentParser) -> None:
+def add_settings_argument(parser: ArgumentParser) -> None:
     """Adds `--conf`."""
-    parser.add_argument("--conf", metavar="FILE", help=f"settings file; {CONF} unless given")
+    parser.add_argument("--conf", metavar="FILE", help=f"settings file (default: {DEFAULT_SETTINGS})")
 
 
-def lake_arguments(parser: ArgumentParser) -> None:
-    """Adds `--conf` and `--lake`, of which one is enough to find a lake."""
-    settings_argument(parser)
-    parser.add_argument("--lake", metavar="PATH", help="the lake to read, instead of the settings' lake.path")
+def add_lake_arguments(parser: ArgumentParser) -> None:
+    """Adds `--conf` and `--lake`; either is enough to find a lake."""
+    add_settings_argument(parser)
+    parser.add_argument("--lake", metavar="PATH", help="folder of the lake (default: lake.path in the settings file)")
 
 
-def settings_of(given: Namespace) -> Settings:
-    """The settings that the command line names.
-
-    Raises:
-        SettingsError: they are missing or wrong.
-    """
-    return load_settings(given.conf or CONF)
-
-
-def lake_of(given: Namespace) -> str:
-    """The lake's folder; `--lake` alone needs no settings file.
+def settings_of(args: Namespace) -> Settings:
+    """The settings that `--conf` names, or the default ones.
 
     Raises:
-        SettingsError: the settings are missing or wrong, or the lake is a URL.
+        SettingsError: the file is missing or has a mistake.
     """
-    if given.lake and not given.conf:
-        return given_lake(given.lake)
-    return lake_root(settings_of(given), given.lake)
+    return load_settings(args.conf or DEFAULT_SETTINGS)
+
+
+def lake_of(args: Namespace) -> str:
+    """The lake's folder; `--lake` without `--conf` reads no settings file.
+
+    Raises:
+        SettingsError: the settings file is missing or has a mistake, or the lake is a URL.
+    """
+    if args.lake and not args.conf:
+        return lake_from_argument(args.lake)
+    return lake_root(settings_of(args), args.lake)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from xlclass.cli.commands import settings_argument, settings_of
+from xlclass.cli.commands import add_settings_argument, settings_of
 
 
-def arguments(parser: ArgumentParser) -> None:
-    """What to check."""
-    settings_argument(parser)
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the settings file."""
+    add_settings_argument(parser)
 
 
-def body(given: Namespace) -> None:
-    """Reads the settings and what they name, and says that they are fine; a mistake in them is raised."""
+def body(args: Namespace) -> None:
+    """Reads the settings, the taxonomy and the abbreviations, and prints that they are valid.
+
+    Raises:
+        SettingsError: one of them has a mistake.
+    """
     from xlclass.catalog import load_preparation
     from xlclass.catalog.taxonomy import load_taxonomy
 
-    settings = settings_of(given)
+    settings = settings_of(args)
     taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
     load_preparation(settings)
-    print(f"{settings.file}: fine; {len(taxonomy.categories)} categories")
+    print(f"{settings.file} is valid: {len(taxonomy.categories)} categories")

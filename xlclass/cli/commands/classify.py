@@ -1,8 +1,8 @@
-"""`xlclass classify`: texts given as arguments, or lines of standard input as they arrive.
+"""`xlclass classify`: categories for texts from the arguments, or for lines of standard input as they arrive.
 
-What has arrived together is encoded together, so a line that comes alone is answered at once and a long pipe goes at the
-encoder's own pace. Nothing that a line can hold ends `--serve`: bytes that are no UTF-8 are replaced, what is longer than
-any text is cut, and a text on which the encoder fails is answered as one without a category.
+Lines that arrive together are encoded as one batch: a single line is answered at once, and a long pipe runs at the full speed of
+the encoder. No content of a line ends `--serve`: bytes that are not UTF-8 are replaced, a long line is cut, and a text that the
+encoder fails on gets no category.
 """
 
 from __future__ import annotations
@@ -14,79 +14,79 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from xlclass.cli.commands import lake_arguments, settings_of
+from xlclass.cli.commands import add_lake_arguments, settings_of
 from xlclass.errors import SettingsError
 from xlclass.runtime.terminal import shown
 
 if TYPE_CHECKING:
     from xlclass.pipeline.classifier import Answer, Classifier
 
-_CHUNK = 1 << 16  # bytes that are read at once
-_MOST = 1 << 16  # bytes of a line that are looked at; a prepared text has some thousand characters at most
+_READ_BYTES = 1 << 16  # of one read from standard input
+_MAX_LINE_BYTES = 1 << 16  # the remainder of a line is ignored; a prepared text has a thousand characters by default
 
 
-def arguments(parser: ArgumentParser) -> None:
-    """The texts, whose champion, and how to answer."""
-    lake_arguments(parser)
-    parser.add_argument("texts", nargs="*", metavar="TEXT", help="a title, such as an uploader would write it")
-    parser.add_argument("--serve", action="store_true", help="answer the lines of standard input, one line each as soon as it arrives, until it ends")
-    parser.add_argument("--json", action="store_true", help="answer with JSON lines, in the words of the table predictions")
-    parser.add_argument("--verbose", action="store_true", help="say first, on standard error, which champion answers")
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the texts, the lake of the champion, and the output format."""
+    add_lake_arguments(parser)
+    parser.add_argument("texts", nargs="*", metavar="TEXT", help="the title of a video")
+    parser.add_argument("--serve", action="store_true", help="read titles from standard input, one per line, and answer each at once")
+    parser.add_argument("--json", action="store_true", help="print JSON lines with the column names of the table predictions")
+    parser.add_argument("--verbose", action="store_true", help="first print the champion, its categories and its encoder to standard error")
 
 
-def body(given: Namespace) -> None:
+def body(args: Namespace) -> None:
     """Prints a line per text."""
-    if bool(given.texts) == given.serve:
-        raise SettingsError("give texts to classify, or --serve to read them from standard input, one a line")
-    settings = settings_of(given)
+    if bool(args.texts) == args.serve:
+        raise SettingsError("give either titles as arguments, or --serve to read them from standard input, one per line")
+    settings = settings_of(args)
     from xlclass.pipeline.classifier import Classifier
 
-    classifier = Classifier(settings, given.lake)
-    if given.verbose:
-        print(_introduced(classifier), file=sys.stderr)
-    line_of = _json_line if given.json else _text_line
-    texts = [text.encode("utf-8", "surrogateescape") for text in given.texts]
-    for lines in arrivals(lambda: os.read(sys.stdin.fileno(), _CHUNK)) if given.serve else [texts]:
-        said = [line.decode("utf-8", "replace") for line in lines]
-        answers = classifier.classify(said)
-        sys.stdout.write("".join(f"{line_of(text, answer)}\n" for text, answer in zip(said, answers, strict=True)))
+    classifier = Classifier(settings, args.lake)
+    if args.verbose:
+        print(_champion_text(classifier), file=sys.stderr)
+    line_of = _json_line if args.json else _text_line
+    arguments = [text.encode("utf-8", "surrogateescape") for text in args.texts]
+    for batch in line_batches(lambda: os.read(sys.stdin.fileno(), _READ_BYTES)) if args.serve else [arguments]:
+        texts = [line.decode("utf-8", "replace") for line in batch]
+        answers = classifier.classify(texts)
+        sys.stdout.write("".join(f"{line_of(text, answer)}\n" for text, answer in zip(texts, answers, strict=True)))
         sys.stdout.flush()
 
 
-def arrivals(read: Callable[[], bytes]) -> Iterator[list[bytes]]:
-    r"""Lines as they arrive, those that are there at once together, without their ends and cut after 65,536 bytes.
+def line_batches(read: Callable[[], bytes]) -> Iterator[list[bytes]]:
+    r"""The complete lines of each `read()`, without line ends and cut after 65,536 bytes, until it returns no bytes.
 
     >>> chunks = iter([b"one\ntw", b"o\r\n\nthree", b""])
-    >>> list(arrivals(lambda: next(chunks)))
+    >>> list(line_batches(lambda: next(chunks)))
     [[b'one'], [b'two', b''], [b'three']]
     """
-    rest = b""
+    unfinished = b""
     while chunk := read():
-        *lines, rest = (rest + chunk).split(b"\n")
+        *lines, unfinished = (unfinished + chunk).split(b"\n")
         if lines:
-            yield [line.removesuffix(b"\r")[:_MOST] for line in lines]
-        rest = rest[:_MOST]
-    if rest:
-        yield [rest]
+            yield [line.removesuffix(b"\r")[:_MAX_LINE_BYTES] for line in lines]
+        unfinished = unfinished[:_MAX_LINE_BYTES]
+    if unfinished:
+        yield [unfinished]
 
 
-def _introduced(classifier: Classifier) -> str:
-    known = classifier.spec.languages
+def _champion_text(classifier: Classifier) -> str:
+    languages = classifier.spec.languages
     return (
         f"champion {classifier.version.name} of the lake {classifier.lake}: {len(classifier.bundle.categories)} categories, "
-        f"encoder {classifier.spec.encoder_id[:16]} ({', '.join(known) if known else 'its languages are not known'})"
+        f"encoder {classifier.spec.encoder_id[:16]} (languages: {', '.join(languages) if languages else 'unknown'})"
     )
 
 
 def _text_line(text: str, answer: Answer) -> str:
-    said = ", ".join(f"{category} {confidence:.2f}" for category, confidence in answer.categories) or _nothing(answer)
-    return f"{said}  [{answer.language}] {shown(text, most=100)}"
+    categories = ", ".join(f"{category} {confidence:.2f}" for category, confidence in answer.categories) or _why_no_category(answer)
+    return f"{categories}  [{answer.language}] {shown(text, most=100)}"
 
 
-def _nothing(answer: Answer) -> str:
+def _why_no_category(answer: Answer) -> str:
     if answer.top_category is None:
-        return "no category (no text)" if answer.status == "no_text" else "no category (the encoder cannot take this text)"
-    return f"no category (nearest: {answer.top_category} {answer.top_confidence:.2f})"
+        return "no category (no text)" if answer.status == "no_text" else "no category (the encoder failed on this text)"
+    return f"no category (most likely: {answer.top_category} {answer.top_confidence:.2f}, below its threshold)"
 
 
 def _json_line(text: str, answer: Answer) -> str:

@@ -1,4 +1,4 @@
-"""`xlclass doctor`; `spark-submit jobs/doctor.py` is the same on a cluster's own session."""
+"""`xlclass doctor`; `spark-submit jobs/doctor.py` runs the same checks in a session on a cluster."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import dataclasses
 import json
 from argparse import ArgumentParser, Namespace
 
-from xlclass.cli.commands import CONF, lake_arguments
+from xlclass.cli.commands import DEFAULT_SETTINGS, add_lake_arguments
 from xlclass.runtime.terminal import shown
 
 _MARKS = {"ok": "ok", "wrong": "WRONG", "skipped": "-"}
 
 
-def arguments(parser: ArgumentParser) -> None:
-    """What to look at."""
-    lake_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON lines")
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the settings file, the lake and the output format."""
+    add_lake_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON lines, one per check")
 
 
-def body(given: Namespace) -> int:
-    """Prints a line per check, and gives 2 where one found something wrong."""
-    from xlclass.cli.preflight import examine
+def body(args: Namespace) -> int:
+    """Prints a line per check; returns 0 if all are ok, else 2."""
+    from xlclass.cli.preflight import run_checks
 
-    is_well = True
-    for finding in examine(given.conf or CONF, given.lake):
-        is_well &= finding.state == "ok"
-        if given.json:
+    all_ok = True
+    for finding in run_checks(args.conf or DEFAULT_SETTINGS, args.lake):
+        all_ok &= finding.state == "ok"
+        if args.json:
             print(json.dumps(dataclasses.asdict(finding), ensure_ascii=False), flush=True)
         else:
             print(f"{_MARKS[finding.state]:<6} {finding.name:<10} {shown(finding.text, most=1_000)}", flush=True)
-    return 0 if is_well else 2
+    return 0 if all_ok else 2

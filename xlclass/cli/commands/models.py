@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from xlclass.cli.commands import lake_arguments, lake_of, settings_of
+from xlclass.cli.commands import add_lake_arguments, lake_of, settings_of
 from xlclass.config import GateSettings
 from xlclass.errors import ModelError
 from xlclass.runtime.terminal import shown, table
@@ -15,98 +16,103 @@ if TYPE_CHECKING:
     from xlclass.lake.registry import Registry
     from xlclass.quality.gate import Change, Group
 
-_EVENTS = ("event", "when (UTC)", "model version", "became", "metrics, or why")
-_GROUPS = ("", "videos", "top-1", "", "change", "interval", "ECE", "", "coverage", "")
-_NEXT = "next: spark-submit jobs/backfill.py replaces the predictions of {}, jobs/evaluate.py then scores the champion and renews latest_*"
+_EVENTS = ("event", "when (UTC)", "model version", "became", "metrics or reason")
+_GROUPS = ("", "videos", "top-1 A", "top-1 B", "B minus A", "interval", "ECE A", "ECE B", "coverage A", "coverage B")
+_NEXT = "next: run jobs/backfill.py to replace the predictions of {}, then jobs/evaluate.py to score the champion and update the tables latest_*"
 
 
-def arguments(parser: ArgumentParser) -> None:
-    """What to do, and with which version."""
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the actions and their arguments."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    added = {}
-    for name, (action, help_text, names) in _ACTIONS.items():
-        added[name] = actions.add_parser(name, help=help_text, description=help_text)
-        lake_arguments(added[name])
-        added[name].set_defaults(action=action)
-        for argument in names:
-            added[name].add_argument(argument, metavar=argument.upper(), help="a model version of `xlclass models list`")
-    added["promote"].add_argument("--force", metavar="REASON", help="pass the gate by; the reason is kept with the event")
-    added["rollback"].add_argument("--reason", metavar="REASON", help="kept with the event")
+    parsers = {}
+    for name, (action, help_text, positionals) in _ACTIONS.items():
+        parsers[name] = actions.add_parser(name, help=help_text, description=help_text)
+        add_lake_arguments(parsers[name])
+        parsers[name].set_defaults(action=action)
+        for argument, argument_help in positionals.items():
+            parsers[name].add_argument(argument, metavar=argument.upper(), help=argument_help)
+    parsers["promote"].add_argument("--force", metavar="REASON", help="promote without asking the gate; REASON is stored with the event")
+    parsers["rollback"].add_argument("--reason", metavar="REASON", help="stored with the event")
 
 
-def body(given: Namespace) -> None:
-    """Does it; what the gate refuses is raised."""
+def body(args: Namespace) -> None:
+    """Runs the action.
+
+    Raises:
+        ModelError: the gate refuses a promotion, or a model version is missing or damaged.
+    """
     from xlclass.lake.registry import Registry
 
-    given.action(Registry(lake_of(given)), given)
+    args.action(Registry(lake_of(args)), args)
 
 
 def _list(registry: Registry, _: Namespace) -> None:
-    print(_events(registry.history().events, most=120))
+    events = registry.history().events
+    print(_events_table(events, limit=120) if events else f"the lake {registry.root} has no model versions: run jobs/pipeline.py or jobs/train.py")
 
 
-def _show(registry: Registry, given: Namespace) -> None:
+def _show(registry: Registry, args: Namespace) -> None:
     history = registry.history()
-    newest, version = history.newest_event(given.name), registry.version(history, given.name)
-    serves = history.champion is not None and history.champion.model_version == given.name
-    about = [("model version", f"{given.name}, {newest.event}{', serves' if serves else ''}"), ("folder", f"{version.folder} (sha256 {version.digest[:16]})")]
+    newest, version = history.newest_event(args.name), registry.version(history, args.name)
     manifest = version.manifest()
-    sides = ", ".join(f"{number:,} {side}" for side, number in manifest["num_videos"].items())
-    about += [
+    splits = ", ".join(f"{num_videos:,} {split}" for split, num_videos in manifest["num_videos"].items())
+    facts = [
+        ("model version", f"{args.name}, {newest.event}"),
+        ("folder", f"{version.folder} (sha256 {version.digest[:16]})"),
         ("categories", ", ".join(manifest["categories"])),
-        ("trained on", f"{', '.join(manifest['languages'])}: {sides}; seed {newest.seed}; {_numbers(newest.versions_read)} (Delta versions)"),
-        ("encoder", f"{manifest['encoder_id'][:16]}, {manifest['dim']} numbers a text; preparation {manifest['preparation_version']}"),
+        ("trained on", f"{', '.join(manifest['languages'])}: {splits}; seed {newest.seed}"),
+        ("tables read", f"{_numbers(newest.versions_read)} (Delta versions)"),
+        ("encoder", f"{manifest['encoder_id'][:16]}, vectors of {manifest['dim']} numbers; text preparation {manifest['preparation_version']}"),
         ("code", f"xlclass {manifest['code_version']}"),
     ]
-    print("\n".join(f"{name:<15}{shown(text, most=1_000)}" for name, text in about))
-    print("\n" + _events([event for event in history.events if event.model_version == given.name], most=1_000))
+    print("\n".join(f"{name:<15}{shown(text, most=1_000)}" for name, text in facts))
+    print("\n" + _events_table([event for event in history.events if event.model_version == args.name], limit=1_000))
 
 
-def _compare(registry: Registry, given: Namespace) -> None:
+def _compare(registry: Registry, args: Namespace) -> None:
     from xlclass.training.promotion import compare
 
     history = registry.history()
-    verdict = compare(registry.root, registry.version(history, given.a), registry.version(history, given.b), _gate(given))
+    verdict = compare(registry.root, registry.version(history, args.a), registry.version(history, args.b), _gate(args))
     if verdict.groups:
-        print(f"of each pair {shown(given.a)} first, then {shown(given.b)}\n")
+        print(f"A is {shown(args.a)}, B is {shown(args.b)}\n")
         print(table(_GROUPS, [_group_row(group) for group in verdict.groups]) + "\n")
-    print(f"{shown(given.b)} in the place of {shown(given.a)}: {verdict.sentence}")
+    print(f"replacing {shown(args.a)} by {shown(args.b)}: {verdict.sentence}")
 
 
-def _promote(registry: Registry, given: Namespace) -> None:
+def _promote(registry: Registry, args: Namespace) -> None:
     from xlclass.training.promotion import promote
 
-    accepted, sentence = promote(registry, registry.history(), given.name, _gate(given), force=given.force)
+    accepted, sentence = promote(registry, registry.history(), args.name, _gate(args), force=args.force)
     if not accepted:
-        raise ModelError(f"model version {given.name} was not promoted: {sentence}; --force REASON passes the gate by")
-    print(f"model version {given.name} is the champion now: {shown(sentence, most=2_000)}\n{_NEXT.format('the one before')}")
+        raise ModelError(f"model version {args.name} was not promoted: {sentence}; to promote it anyway, add --force REASON")
+    print(f"model version {args.name} is the champion now: {shown(sentence, most=2_000)}\n{_NEXT.format('the previous champion')}")
 
 
-def _rollback(registry: Registry, given: Namespace) -> None:
+def _rollback(registry: Registry, args: Namespace) -> None:
     from xlclass.lake.model_events import BY_HAND
 
     history = registry.history()
     if history.champion is None or history.previous_champion is None:
-        raise ModelError(f"the lake {registry.root} has no champion before the present one: name one with xlclass models promote")
-    left = history.champion.model_version
-    registry.make_champion(history, history.previous_champion, BY_HAND, f"rolled back from {left}{f': {given.reason}' if given.reason else ''}")
-    print(f"model version {history.previous_champion} is the champion again, {left} is retired\n{_NEXT.format(left)}")
+        raise ModelError(f"the lake {registry.root} has no earlier champion to roll back to: choose a version with xlclass models promote")
+    retired = history.champion.model_version
+    registry.make_champion(history, history.previous_champion, BY_HAND, f"rolled back from {retired}{f': {args.reason}' if args.reason else ''}")
+    print(f"model version {history.previous_champion} is the champion again, {retired} is retired\n{_NEXT.format(retired)}")
 
 
-def _gate(given: Namespace) -> GateSettings:
-    """The gate's settings: of the settings file, or the defaults where only a lake is named."""
-    return GateSettings() if given.lake and not given.conf else settings_of(given).gate
+def _gate(args: Namespace) -> GateSettings:
+    """The gate's settings from the settings file; the defaults if only `--lake` is given."""
+    return GateSettings() if args.lake and not args.conf else settings_of(args).gate
 
 
-def _events(events: tuple[Event, ...] | list[Event], most: int) -> str:
-    """Newest first; `most` characters of each reason."""
-    rows = [(str(e.event_number), f"{e.happened_at:%Y-%m-%d %H:%M}", shown(e.model_version), e.event, _said(e, most)) for e in reversed(events)]
+def _events_table(events: Sequence[Event], limit: int) -> str:
+    """The events, newest first, with at most `limit` characters of each reason."""
+    rows = [(str(e.event_number), f"{e.happened_at:%Y-%m-%d %H:%M}", shown(e.model_version), e.event, _metrics_or_reason(e, limit)) for e in reversed(events)]
     return table(_EVENTS, rows, right=("event",))
 
 
-def _said(event: Event, most: int) -> str:
-    """What training measured, of a candidate; else the reason."""
-    return _numbers(event.metrics) if event.event == "candidate" else shown(event.reason or "", most)
+def _metrics_or_reason(event: Event, limit: int) -> str:
+    return _numbers(event.metrics) if event.event == "candidate" else shown(event.reason or "", limit)
 
 
 def _numbers(values: dict[str, int] | dict[str, float]) -> str:
@@ -124,9 +130,17 @@ def _pair(change: Change | None) -> tuple[str, str]:
 
 
 _ACTIONS = {
-    "list": (_list, "the events in the life of all model versions, newest first", ()),
-    "show": (_show, "one model version: what it was trained on, and its events", ("name",)),
-    "compare": (_compare, "two model versions on the same labelled test videos, and whether B may replace A", ("a", "b")),
-    "promote": (_promote, "make a version the champion if it passes the gate (settings: [gate])", ("name",)),
-    "rollback": (_rollback, "make the champion before the present one the champion again", ()),
+    "list": (_list, "list the events of all model versions (candidate, champion, retired), newest first", {}),
+    "show": (_show, "show training data, encoder and events of a model version", {"name": "name of a model version; see `xlclass models list`"}),
+    "compare": (
+        _compare,
+        "compare two model versions on the same labelled test videos: may B replace A?",
+        {"a": "name of a model version, usually the champion", "b": "name of the model version that may replace it"},
+    ),
+    "promote": (
+        _promote,
+        "make a model version the champion if it passes the gate: it must not score clearly worse than the present champion",
+        {"name": "name of the model version; see `xlclass models list`"},
+    ),
+    "rollback": (_rollback, "make the previous champion the champion again", {}),
 }

@@ -8,25 +8,25 @@ from xlclass.config import EncoderSettings, load_settings
 from xlclass.encoders.capacity import COST_PER_CORE_HOUR, SECONDS_PER_ROW, capacity, described, positive, size, worker_bytes
 
 
-def arguments(parser: ArgumentParser) -> None:
-    """The machines and the catalogue."""
-    parser.add_argument("--conf", metavar="FILE", help="settings file whose encoder to plan for, such as conf/local.toml")
-    parser.add_argument("--cores", required=True, metavar="N", help="cores of all machines together")
-    parser.add_argument("--memory", required=True, metavar="SIZE", help="memory that Spark may use on all machines together, such as 64g")
-    parser.add_argument("--rows", required=True, metavar="N", help="videos to encode")
-    parser.add_argument("--cost-per-core-hour", default=str(COST_PER_CORE_HOUR), metavar="COST", help="in your currency; %(default)s unless given")
-    parser.add_argument("--seconds-per-row", default=str(SECONDS_PER_ROW), metavar="S", help="of one core, as measured on yours; %(default)s unless given")
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the size of the machines and of the catalogue."""
+    parser.add_argument("--conf", metavar="FILE", help="settings file with the encoder to plan for (default: the embedded encoder)")
+    parser.add_argument("--cores", required=True, metavar="N", help="number of cores, all machines together")
+    parser.add_argument("--memory", required=True, metavar="SIZE", help="memory for Spark, all machines together, such as 64g")
+    parser.add_argument("--rows", required=True, metavar="N", help="number of videos to encode")
+    parser.add_argument("--cost-per-core-hour", default=str(COST_PER_CORE_HOUR), metavar="COST", help="price in your currency (default: %(default)s)")
+    parser.add_argument("--seconds-per-row", default=str(SECONDS_PER_ROW), metavar="S", help="seconds that one core takes for a video (default: %(default)s)")
 
 
-def body(given: Namespace) -> None:
-    """Prints the plan."""
-    encoder = load_settings(given.conf).encoder if given.conf else EncoderSettings()
+def body(args: Namespace) -> None:
+    """Prints workers, memory, time, cost and Spark's settings for them."""
+    encoder = load_settings(args.conf).encoder if args.conf else EncoderSettings()
     plan = capacity(
-        int(positive("--cores", given.cores, whole=True)),
-        size("--memory", given.memory),
-        int(positive("--rows", given.rows, whole=True)),
-        positive("--seconds-per-row", given.seconds_per_row, whole=False),
-        positive("--cost-per-core-hour", given.cost_per_core_hour, whole=False),
+        int(positive("--cores", args.cores, whole=True)),
+        size("--memory", args.memory),
+        int(positive("--rows", args.rows, whole=True)),
+        positive("--seconds-per-row", args.seconds_per_row, whole=False),
+        positive("--cost-per-core-hour", args.cost_per_core_hour, whole=False),
         worker_bytes(encoder),
     )
     print(described(plan))

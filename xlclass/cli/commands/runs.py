@@ -1,4 +1,4 @@
-"""`xlclass runs`: what the jobs did, from the lake's table `runs`."""
+"""`xlclass runs`: the job runs of a lake, from its table `runs`."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ from argparse import ArgumentParser, Namespace
 from datetime import datetime
 from typing import Any
 
-from xlclass.cli.commands import lake_arguments, lake_of
+from xlclass.cli.commands import add_lake_arguments, lake_of
 from xlclass.runtime.terminal import seconds_text, shown, table
 
 _HEAD = ("run_id", "job", "outcome", "started (UTC)", "took", "rows in", "ok", "rejected", "reused")
 _COUNTS = ("rows_in", "rows_ok", "rows_rejected", "rows_reused")
 
 
-def arguments(parser: ArgumentParser) -> None:
-    """Which runs, and how to print them."""
-    lake_arguments(parser)
-    parser.add_argument("run_id", nargs="?", metavar="RUN_ID", help="one run whole: its steps, rules and settings; the beginning of its id is enough")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many, the newest; %(default)s unless given")
-    parser.add_argument("--json", action="store_true", help="print JSON, a run a line")
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the lake, the run to show, and the output format."""
+    add_lake_arguments(parser)
+    parser.add_argument(
+        "run_id", nargs="?", metavar="RUN_ID", help="show this run with its steps, rules and settings; the first characters of its id are enough"
+    )
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="list the newest N runs (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON lines, one per run")
 
 
-def body(given: Namespace) -> None:
-    """Prints the runs."""
+def body(args: Namespace) -> None:
+    """Prints a table of runs, or one run in full."""
     from xlclass.lake.run_history import newest_runs, one_run
 
-    root = lake_of(given)
-    runs = [one_run(root, given.run_id)] if given.run_id else newest_runs(root, max(given.limit, 0))
-    if given.json:
-        print("\n".join(json.dumps(run, default=_plain, ensure_ascii=False) for run in runs))
+    root = lake_of(args)
+    runs = [one_run(root, args.run_id)] if args.run_id else newest_runs(root, max(args.limit, 0))
+    if args.json:
+        print("\n".join(json.dumps(run, default=_json_value, ensure_ascii=False) for run in runs))
     else:
-        print(_whole(runs[0]) if given.run_id else _listed(runs))
+        print(_full_text(runs[0]) if args.run_id else _runs_table(runs))
 
 
-def _listed(runs: list[dict[str, Any]]) -> str:
+def _runs_table(runs: list[dict[str, Any]]) -> str:
     rows = [
         (run["run_id"], shown(run["job"]), run["outcome"], f"{run['started_at']:%Y-%m-%d %H:%M:%S}", _took(run), *(_number(run[name]) for name in _COUNTS))
         for run in runs
@@ -42,8 +44,8 @@ def _listed(runs: list[dict[str, Any]]) -> str:
     return table(_HEAD, rows, right=("took", "rows in", "ok", "rejected", "reused"))
 
 
-def _whole(run: dict[str, Any]) -> str:
-    about = [
+def _full_text(run: dict[str, Any]) -> str:
+    facts = [
         ("run", f"{run['run_id']}, {run['job']}, {run['outcome']}"),
         ("message", run["message"]),
         ("time", f"{run['started_at']:%Y-%m-%d %H:%M:%S} to {run['finished_at']:%H:%M:%S} UTC, {_took(run)}"),
@@ -51,14 +53,14 @@ def _whole(run: dict[str, Any]) -> str:
         ("rows", ", ".join(f"{_number(run[name])} {name.removeprefix('rows_')}" for name in _COUNTS) if run["rows_in"] is not None else None),
         ("code", f"xlclass {run['code_version']}, settings {run['settings_fingerprint']}"),
     ]
-    parts = ["\n".join(f"{name:<9}{shown(text, most=1_000)}" for name, text in about if text)]
+    parts = ["\n".join(f"{name:<9}{shown(text, most=1_000)}" for name, text in facts if text)]
     if run["steps"]:
         steps = [(shown(step["name"]), seconds_text(step["seconds"]), _number(step["num_rows"])) for step in run["steps"]]
         parts.append(table(("step", "took", "rows"), steps, right=("took", "rows")))
-    if caught := [(name, _number(number)) for name, number in run["rules"].items() if number]:
-        parts.append(table(("rule", "rows"), caught, right=("rows",)))
+    if rules := [(name, _number(num_rows)) for name, num_rows in run["rules"].items() if num_rows]:
+        parts.append(table(("rule", "rows"), rules, right=("rows",)))
     if run["settings"]:
-        parts.append(table(("setting unlike its default", "value"), [(key, shown(_setting(value))) for key, value in sorted(run["settings"].items())]))
+        parts.append(table(("changed setting", "value"), [(key, shown(_setting(value))) for key, value in sorted(run["settings"].items())]))
     return "\n\n".join(parts)
 
 
@@ -74,5 +76,5 @@ def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _plain(value: Any) -> str:
+def _json_value(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 
-def arguments(parser: ArgumentParser) -> None:
-    """Which table or query, and in which form."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a table, or with --cookbook a query; all of them unless given")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--markdown", action="store_true", help="as Markdown; without NAME the page conf/TABLES.md")
-    form.add_argument("--cookbook", action="store_true", help="the questions that the tables answer; with NAME the query, for Spark and DuckDB")
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the name of a table or query, and the output format."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a table, or with --cookbook a query (default: an overview of all)")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--markdown", action="store_true", help="print Markdown; without NAME the whole page conf/TABLES.md")
+    output.add_argument("--cookbook", action="store_true", help="list the questions that the tables answer; with NAME print its SQL for Spark and DuckDB")
 
 
-def body(given: Namespace) -> None:
-    """Prints what is asked for; no lake is read."""
-    print(_answer(given.name, given.markdown, given.cookbook))
+def body(args: Namespace) -> None:
+    """Prints a description or a query; reads no lake."""
+    print(_output(args.name, args.markdown, args.cookbook))
 
 
-def _answer(name: str | None, markdown: bool, cookbook: bool) -> str:
+def _output(name: str | None, markdown: bool, cookbook: bool) -> str:
     from xlclass.cookbook import named, queries
     from xlclass.cookbook.dictionary import described, overview, page, section, table_named
 
@@ -30,11 +30,11 @@ def _answer(name: str | None, markdown: bool, cookbook: bool) -> str:
 
 
 def _questions() -> str:
-    """One line per query, by theme."""
+    """The questions grouped by theme, one line each."""
     from xlclass.cookbook import queries
 
-    known = {query.name: query for query in queries()}
-    wide = max(map(len, known))
-    themes = dict.fromkeys(query.theme for query in known.values())
-    blocks = ["\n".join([theme.replace("_", " "), *(f"  {q.name:<{wide}}  {q.question}" for q in known.values() if q.theme == theme)]) for theme in themes]
+    by_name = {query.name: query for query in queries()}
+    width = max(map(len, by_name))
+    themes = dict.fromkeys(query.theme for query in by_name.values())
+    blocks = ["\n".join([theme.replace("_", " "), *(f"  {q.name:<{width}}  {q.question}" for q in by_name.values() if q.theme == theme)]) for theme in themes]
     return "\n\n".join(blocks)
