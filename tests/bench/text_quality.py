@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from xlclass.catalog import load_preparation  # noqa: E402  the bench runs from a checkout
-from xlclass.catalog.language import decide_all  # noqa: E402
+from xlclass.catalog.language import decide_languages  # noqa: E402
 from xlclass.catalog.taxonomy import load_taxonomy  # noqa: E402
 from xlclass.catalog.text import STEPS, Preparation  # noqa: E402
 from xlclass.config import Settings, TrainingSettings, load_settings  # noqa: E402
@@ -93,7 +93,7 @@ def _sample(catalogue: pd.DataFrame, settings: Settings, num: int) -> pd.DataFra
     split = Split(shares.salt, shares.train, shares.validation, shares.calibration)
     catalogue = catalogue.assign(label=catalogue.category.map(taxonomy.aliases), side=catalogue.channel_id.map(split.of))
     nothing = [None] * len(catalogue)
-    decided = decide_all(catalogue.title, catalogue.tags, catalogue.description, catalogue.declared_language, nothing)
+    decided = decide_languages(catalogue.title, catalogue.tags, catalogue.description, catalogue.declared_language, nothing)
     catalogue = catalogue.assign(language=[decision.language for decision in decided], reference=catalogue.reference_language.str.split("-").str[0])
     teaching = catalogue[catalogue.language.isin(settings.training.languages) & catalogue.side.isin([TRAIN, VALIDATION])]
     common = teaching.label.value_counts()

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from xlclass.catalog.language import UNKNOWN, base_language, decide_all
+from xlclass.catalog.language import UNKNOWN, base_language, decide_languages
 from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.catalog.text import Preparation
 from xlclass.encoders.contract import EncoderSpec
@@ -56,7 +56,7 @@ def _prepare_udf(preparation: Preparation) -> Any:
     @F.pandas_udf(", ".join(f"{name} {kind}" for name, kind in _PREPARED.items()))
     def prepare_rows(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         for title, tags, description, channel_tags, declared, channel_language, visual in batches:
-            decisions = decide_all(title, tags, description, declared, channel_language)
+            decisions = decide_languages(title, tags, description, declared, channel_language)
             rows = [
                 (*preparation.prepare(a, b, c, d, decision.language), _declared(code), *decision, _packed(vector))
                 for a, b, c, d, code, decision, vector in zip(title, tags, description, channel_tags, declared, decisions, visual, strict=True)
