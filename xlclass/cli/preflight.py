@@ -30,7 +30,7 @@ from xlclass.encoders.capacity import GIB, available_memory, require_room, size,
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import EncoderError, LakeError, MachineError, XlclassError
 from xlclass.runtime.redaction import redacted
-from xlclass.runtime.requirements import DELTA, lacking_jars, require_java
+from xlclass.runtime.requirements import DELTA, missing_jars, require_java
 from xlclass.schemas import unpack_vectors
 
 SENTENCE = "Les meilleurs buts de la Ligue des champions"
@@ -132,7 +132,7 @@ def _version(name: str) -> str | None:
 
 
 def _jars(_: _Patient) -> str:
-    lacking = lacking_jars()
+    lacking = missing_jars()
     if lacking:
         raise MachineError(f"{' and '.join(lacking)} of Delta {DELTA} lack among Spark's jars or are damaged: run `xlclass setup`")
     return f"Delta {DELTA} among Spark's jars"

@@ -13,7 +13,7 @@ import numpy as np
 from xlclass.encoders.contract import EncoderSpec, folder_digest
 from xlclass.encoders.shipping import located
 from xlclass.errors import EncoderError
-from xlclass.runtime.tensorflow_import import tensorflow_starting
+from xlclass.runtime.tensorflow_import import quiet_tensorflow_import
 
 
 class SavedModelEncoder:
@@ -65,7 +65,7 @@ def load_encoder(spec: EncoderSpec) -> SavedModelEncoder:
 
 
 def _load(path: str) -> Any:
-    with tensorflow_starting():
+    with quiet_tensorflow_import():
         import tensorflow as tf
         import tensorflow_text  # noqa: F401  registers the tokeniser's operations
 

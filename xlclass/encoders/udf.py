@@ -41,9 +41,9 @@ def begin_task(threads: int) -> None:
     """What a UDF of the jobs does before all else: TensorFlow's pools limited, messages in the form of the driver's, with the run's id."""
     cap_threads(threads)
     context = TaskContext.get()
-    told = context.getLocalProperty(logs.PROPERTY) if context else None
+    told = context.getLocalProperty(logs.LOCAL_PROPERTY) if context else None
     if told:
-        logs.configure(logs.LogForm.from_text(told), stage=context.stageId(), partition=context.partitionId())
+        logs.configure(logs.LogFormat.from_text(told), stage=context.stageId(), partition=context.partitionId())
 
 
 @functools.cache

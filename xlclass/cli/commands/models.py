@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xlclass.cli.commands import lake_arguments, lake_of, settings_of
 from xlclass.config import GateSettings
 from xlclass.errors import ModelError
-from xlclass.runtime.terminal import shown, table
+from xlclass.runtime.terminal import format_table, printable
 
 if TYPE_CHECKING:
     from xlclass.lake.registry import Event, Registry
@@ -57,7 +57,7 @@ def _show(registry: Registry, given: Namespace) -> None:
         ("encoder", f"{manifest['encoder_id'][:16]}, {manifest['dim']} numbers a text; preparation {manifest['preparation_version']}"),
         ("code", f"xlclass {manifest['code_version']}"),
     ]
-    print("\n".join(f"{name:<15}{shown(text, most=1_000)}" for name, text in about))
+    print("\n".join(f"{name:<15}{printable(text, limit=1_000)}" for name, text in about))
     print("\n" + _events([event for event in history.events if event.model_version == given.name], most=1_000))
 
 
@@ -67,9 +67,9 @@ def _compare(registry: Registry, given: Namespace) -> None:
     history = registry.history()
     verdict = compare(registry.root, registry.version(history, given.a), registry.version(history, given.b), _gate(given))
     if verdict.groups:
-        print(f"of each pair {shown(given.a)} first, then {shown(given.b)}\n")
-        print(table(_GROUPS, [_group_row(group) for group in verdict.groups]) + "\n")
-    print(f"{shown(given.b)} in the place of {shown(given.a)}: {verdict.sentence}")
+        print(f"of each pair {printable(given.a)} first, then {printable(given.b)}\n")
+        print(format_table(_GROUPS, [_group_row(group) for group in verdict.groups]) + "\n")
+    print(f"{printable(given.b)} in the place of {printable(given.a)}: {verdict.sentence}")
 
 
 def _promote(registry: Registry, given: Namespace) -> None:
@@ -78,7 +78,7 @@ def _promote(registry: Registry, given: Namespace) -> None:
     accepted, sentence = promote(registry, registry.history(), given.name, _gate(given), force=given.force)
     if not accepted:
         raise ModelError(f"model version {given.name} was not promoted: {sentence}; --force REASON passes the gate by")
-    print(f"model version {given.name} is the champion now: {shown(sentence, most=2_000)}\n{_NEXT.format('the one before')}")
+    print(f"model version {given.name} is the champion now: {printable(sentence, limit=2_000)}\n{_NEXT.format('the one before')}")
 
 
 def _rollback(registry: Registry, given: Namespace) -> None:
@@ -99,23 +99,23 @@ def _gate(given: Namespace) -> GateSettings:
 
 def _events(events: tuple[Event, ...] | list[Event], most: int) -> str:
     """Newest first; `most` characters of each reason."""
-    rows = [(str(e.event_number), f"{e.happened_at:%Y-%m-%d %H:%M}", shown(e.model_version), e.event, _said(e, most)) for e in reversed(events)]
-    return table(_EVENTS, rows, right=("event",))
+    rows = [(str(e.event_number), f"{e.happened_at:%Y-%m-%d %H:%M}", printable(e.model_version), e.event, _said(e, most)) for e in reversed(events)]
+    return format_table(_EVENTS, rows, right=("event",))
 
 
 def _said(event: Event, most: int) -> str:
     """What training measured, of a candidate; else the reason."""
-    return _numbers(event.metrics) if event.event == "candidate" else shown(event.reason or "", most)
+    return _numbers(event.metrics) if event.event == "candidate" else printable(event.reason or "", most)
 
 
 def _numbers(values: dict[str, int] | dict[str, float]) -> str:
-    return ", ".join(f"{shown(name)} {value:.4g}" for name, value in sorted(values.items()))
+    return ", ".join(f"{printable(name)} {value:.4g}" for name, value in sorted(values.items()))
 
 
 def _group_row(group: Group) -> tuple[str, ...]:
     low, high = group.accuracy.interval
     change = (f"{group.accuracy.amount:+.3f}", f"{low:+.3f} to {high:+.3f}")
-    return (shown(group.name), f"{group.num_videos:,}", *_pair(group.accuracy), *change, *_pair(group.calibration), *_pair(group.coverage))
+    return (printable(group.name), f"{group.num_videos:,}", *_pair(group.accuracy), *change, *_pair(group.calibration), *_pair(group.coverage))
 
 
 def _pair(change: Change | None) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from xlclass.encoders.contract import EncoderSpec, folder_digest
 from xlclass.encoders.muse.graph import DIM, GRAPH, muse_graph
 from xlclass.errors import EncoderError
 from xlclass.runtime.files import written_whole
-from xlclass.runtime.tensorflow_import import tensorflow_starting
+from xlclass.runtime.tensorflow_import import quiet_tensorflow_import
 
 RECIPES = {"float32": "muse-v3-cnn/1", "bfloat16": "muse-v3-cnn/2"}  # by precision; raise one when the graph changes its numbers
 BATCH_TEXTS, BATCH_CHARACTERS = 4_096, 4_000_000  # the more texts, the more tokens are equal; the graph cuts slices itself
@@ -77,7 +77,7 @@ def _encoder_id(precision: str) -> str:
 
 def _build(files: dict[str, Path], folder: Path, precision: str) -> None:
     """Writes the SavedModel beside `folder` and renames it into place; another process's finished one is kept."""
-    with tensorflow_starting():
+    with quiet_tensorflow_import():
         import tensorflow as tf
 
     with written_whole(folder, replace=False) as draft:
