@@ -127,9 +127,9 @@ def costs(videos: pd.DataFrame) -> dict[str, float]:
     from xlclass.encoders import resolve_encoder
     from xlclass.encoders.batches import embed_column
     from xlclass.encoders.saved_model import load_encoder
-    from xlclass.encoders.udf import cap_threads
+    from xlclass.encoders.udf import limit_threads
 
-    cap_threads(1)
+    limit_threads(1)
     settings = load_settings(ROOT / "conf" / "youtube.toml")
     preparation, spec = load_preparation(settings), resolve_encoder(settings)
     encoder = load_encoder(spec)

@@ -38,7 +38,7 @@ from xlclass.config import Settings, TrainingSettings, load_settings  # noqa: E4
 from xlclass.encoders import resolve_encoder  # noqa: E402
 from xlclass.encoders.batches import embed_column  # noqa: E402
 from xlclass.encoders.contract import EncoderSpec  # noqa: E402
-from xlclass.encoders.udf import cap_threads  # noqa: E402
+from xlclass.encoders.udf import limit_threads  # noqa: E402
 from xlclass.model.examples import Examples  # noqa: E402
 from xlclass.model.head import logits, train_head  # noqa: E402
 from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split  # noqa: E402
@@ -150,7 +150,7 @@ def _start(spec: EncoderSpec) -> None:
     from xlclass.encoders.saved_model import load_encoder
 
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    cap_threads(1)
+    limit_threads(1)
     globals()["ENCODER"] = load_encoder(spec)
 
 

@@ -80,7 +80,7 @@ def _record(run: Run, outcome: str, message: str) -> None:
 def _run(form: logs.LogFormat, settings: Settings, parsed: argparse.Namespace, body: Body) -> None:
     from xlclass.catalog import load_preparation
     from xlclass.catalog.taxonomy import load_taxonomy
-    from xlclass.encoders.capacity import available_memory, require_room, size, worker_bytes
+    from xlclass.encoders.capacity import available_memory, parse_size, require_memory, worker_bytes
     from xlclass.lake.progress import Monitor
     from xlclass.lake.runs import Run
     from xlclass.lake.session import open_session
@@ -94,8 +94,8 @@ def _run(form: logs.LogFormat, settings: Settings, parsed: argparse.Namespace, b
     spark.sparkContext.setLocalProperty(logs.LOCAL_PROPERTY, form.to_text())
     if form.job in _ENCODING and spark.sparkContext.master.startswith("local"):
         try:
-            heap = size("spark.driver.memory", spark.conf.get("spark.driver.memory", "1g"))
-            require_room(spark.sparkContext.defaultParallelism, room, heap, worker_bytes(settings.encoder))
+            heap = parse_size("spark.driver.memory", spark.conf.get("spark.driver.memory", "1g"))
+            require_memory(spark.sparkContext.defaultParallelism, room, heap, worker_bytes(settings.encoder))
         except MachineError as error:  # a small catalogue may do with less, so it is tried
             log.warning("%s", error)
     lake = Lake(spark, root)

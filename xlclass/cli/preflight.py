@@ -26,7 +26,7 @@ from xlclass.catalog import load_preparation
 from xlclass.catalog.taxonomy import load_taxonomy
 from xlclass.config import Settings, lake_root, load_settings
 from xlclass.encoders import resolve_encoder
-from xlclass.encoders.capacity import GIB, available_memory, require_room, size, size_text, worker_bytes
+from xlclass.encoders.capacity import GIB, available_memory, format_size, parse_size, require_memory, worker_bytes
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import EncoderError, LakeError, MachineError, XlclassError
 from xlclass.runtime.redaction import redacted
@@ -37,7 +37,7 @@ SENTENCE = "Les meilleurs buts de la Ligue des champions"
 _MIN_COSINE = 0.9999  # of the executors' vector to the driver's, both through float16
 _MOST_SECONDS = 5.0  # that two clocks may differ: times in the tables are to be compared by people
 _MIN_FREE = 2 * GIB  # of a disk: what a backfill of some ten thousand videos stages
-_MIN_AMOUNT = size_text(_MIN_FREE)
+_MIN_AMOUNT = format_size(_MIN_FREE)
 
 
 @dataclass(frozen=True)
@@ -170,8 +170,8 @@ def _disk(patient: _Patient) -> str:
     free = {name: shutil.disk_usage(place).free for name, place in places.items() if place.is_dir()}
     for name, amount in free.items():
         if amount < _MIN_FREE:
-            raise MachineError(f"{size_text(amount)} are free for {name} ({places[name]}), less than {_MIN_AMOUNT}: make room, or name another place")
-    return ", ".join(f"{size_text(amount)} free for {name}" for name, amount in free.items())
+            raise MachineError(f"{format_size(amount)} are free for {name} ({places[name]}), less than {_MIN_AMOUNT}: make room, or name another place")
+    return ", ".join(f"{format_size(amount)} free for {name}" for name, amount in free.items())
 
 
 def _session(patient: _Patient) -> str:
@@ -189,13 +189,13 @@ def _memory(patient: _Patient) -> str:
     conf, worker = patient.spark.conf, worker_bytes(patient.settings.encoder)
     if patient.spark.sparkContext.master.startswith("local"):
         cores = patient.spark.sparkContext.defaultParallelism
-        require_room(cores, patient.room, size("spark.driver.memory", conf.get("spark.driver.memory", "1g")), worker)
-        return f"room for {cores} Python workers of {size_text(worker)}; {size_text(patient.room or 0)} were free"
+        require_memory(cores, patient.room, parse_size("spark.driver.memory", conf.get("spark.driver.memory", "1g")), worker)
+        return f"room for {cores} Python workers of {format_size(worker)}; {format_size(patient.room or 0)} were free"
     cores, given = int(conf.get("spark.executor.cores", "1")), conf.get("spark.executor.memoryOverhead", "")
-    if not given or size("spark.executor.memoryOverhead", given if given[-1].isalpha() else f"{given}m") < cores * worker:
+    if not given or parse_size("spark.executor.memoryOverhead", given if given[-1].isalpha() else f"{given}m") < cores * worker:
         found = f"spark.executor.memoryOverhead is {given or 'not set'}"
-        raise MachineError(f"{found}; {cores} Python workers of {size_text(worker)} live in it: see `xlclass plan`")
-    return f"spark.executor.memoryOverhead {given} holds {cores} Python workers of {size_text(worker)}"
+        raise MachineError(f"{found}; {cores} Python workers of {format_size(worker)} live in it: see `xlclass plan`")
+    return f"spark.executor.memoryOverhead {given} holds {cores} Python workers of {format_size(worker)}"
 
 
 def _executors(patient: _Patient) -> str:

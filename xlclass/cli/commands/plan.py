@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from xlclass.config import EncoderSettings, load_settings
-from xlclass.encoders.capacity import COST_PER_CORE_HOUR, SECONDS_PER_ROW, capacity, described, positive, size, worker_bytes
+from xlclass.encoders.capacity import COST_PER_CORE_HOUR, SECONDS_PER_ROW, format_plan, parse_positive, parse_size, plan_capacity, worker_bytes
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -21,12 +21,12 @@ def arguments(parser: ArgumentParser) -> None:
 def body(given: Namespace) -> None:
     """Prints the plan."""
     encoder = load_settings(given.conf).encoder if given.conf else EncoderSettings()
-    plan = capacity(
-        int(positive("--cores", given.cores, whole=True)),
-        size("--memory", given.memory),
-        int(positive("--rows", given.rows, whole=True)),
-        positive("--seconds-per-row", given.seconds_per_row, whole=False),
-        positive("--cost-per-core-hour", given.cost_per_core_hour, whole=False),
+    plan = plan_capacity(
+        int(parse_positive("--cores", given.cores, whole=True)),
+        parse_size("--memory", given.memory),
+        int(parse_positive("--rows", given.rows, whole=True)),
+        parse_positive("--seconds-per-row", given.seconds_per_row, whole=False),
+        parse_positive("--cost-per-core-hour", given.cost_per_core_hour, whole=False),
         worker_bytes(encoder),
     )
-    print(described(plan))
+    print(format_plan(plan))
