@@ -1,7 +1,7 @@
 """Character-level cleaning: the steps of `text.py` that need no language.
 
 Each function is idempotent and creates no work for a function that ran before it. This is why removed text leaves a space
-behind, which keeps the words on both sides apart, and why the patterns have the bounds that they have.
+behind, which keeps the words on both sides apart, and why the patterns are bounded as they are.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def _language_of_words(script: str, words: str) -> tuple[str, float]:
         return _LANGUAGE_OF_SCRIPT[script], 0.99
     if script == "Hani":
         return _chinese_or_japanese(words)
-    if script == "Cyrl" and (_KAZAKH.search(words) or _TURKIC.search(words)):  # ELD knows none of these languages
+    if script == "Cyrl" and (_KAZAKH.search(words) or _TURKIC.search(words)):  # ELD supports none of these languages
         return "kk", 0.98 if _KAZAKH.search(words) else 0.6
     if script == "Arab" and not _NOT_ARABIC.search(words):  # ELD mistakes short Arabic texts for Persian
         return "ar", 0.98

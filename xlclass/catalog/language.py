@@ -29,7 +29,7 @@ _CERTAIN = 0.985  # to overrule a declared language that is easily confused with
 _LIKELY = 0.6  # to overrule a declared English (the default of many tools), a declaration against the channel, or the channel
 _GUESS = 0.3  # to be used at all: below it three results in four were wrong
 _MIN_LETTERS = 10  # a shorter text is weak evidence
-_CONFUSED = (  # languages that are mistaken for each other, or that the detector mistakes for one that it knows
+_CONFUSED = (  # languages that are mistaken for each other, or that the detector mistakes for a supported one
     {"id", "ms", "jv", "su"}, {"hr", "sr", "bs", "sh", "sl", "mk"}, {"bg", "mk"}, {"zh", "yue"}, {"zh-Hant", "yue"}, {"no", "da", "sv"}, {"cs", "sk"},
     {"es", "gl", "ca"}, {"pt", "gl"}, {"nl", "af"}, {"de", "lb", "gsw"}, {"et", "vro"}, {"tl", "ceb"}, {"hi", "mr", "ne", "bh"}, {"ru", "be"}, {"az", "tr"},
     {"kk", "ky", "tt", "mn", "tg", "ba", "uz"}, {"fa", "ps"}, {"ur", "sd"}, {"ar", "ku"},

@@ -42,7 +42,7 @@ from xlclass.config import TextSettings
 from xlclass.errors import SettingsError
 
 # "case" stays on: without it noisy titles gain 0.4 points, no more than the heads vary, but Chinese ones lose 2 (tests/bench/text_quality.py).
-# Tags without a `#` are not split into words: splitting them took a fifth of the whole time and gained nothing.
+# Tags without a `#` are not split into words: splitting them took a fifth of the total time and gained nothing.
 STEPS = ("invisible", "compatibility", "entities", "boilerplate", "emoji", "contacts", "hashtags", "case", "repeats", "abbreviations", "duplicates")
 
 _RECIPE = 4  # raise it when `prepare` changes its results

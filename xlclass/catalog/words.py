@@ -1,4 +1,4 @@
-"""Decisions by word frequency: where a word without spaces splits, and which lower case a Turkish I has.
+"""Decisions by word frequency: how joined words split, and which lower case a Turkish I has.
 
 Why wordfreq: it is the only library with frequencies in one format for forty languages, data included, under a licence that
 a product may depend on (code Apache-2.0, data CC BY-SA 4.0). Its data end in 2021 and will not be renewed, so it does not
@@ -40,7 +40,7 @@ _LONG = 14
 _TOO_LONG = -1.0  # for each letter from there on
 _RAREST_PART_IN_LONG = (0.0, -3.0, -5.0, -7.0, *[-7.0] * (_MAX_PART - 3))
 _NO_COST = (0.0,) * (_MAX_PART + 1)
-_NAME, _NAME_LETTER, _MIN_NAME = -3.0, -1.2, 3  # score of an unknown part, of each of its letters; its letters at least
+_NAME, _NAME_LETTER, _MIN_NAME = -3.0, -1.2, 3  # score of an unknown part as a name, and per letter; minimum of letters
 
 
 @cache
@@ -62,7 +62,7 @@ def _frequencies(language: str) -> dict[str, float]:
 
 @lru_cache(maxsize=65_536)
 def is_common(word: str, language: str) -> bool:
-    """Whether `word`, in lower case, is at least one in ten million words of `language` or of English."""
+    """Whether `word`, in lower case, has a frequency of at least one in ten million in `language` or in English."""
     return max(_frequencies(_list_for(word, language)).get(word, _NEVER), _frequencies("en").get(word, _NEVER)) >= _RAREST_KNOWN
 
 
@@ -104,9 +104,9 @@ def segment_word(word: str, language: str) -> tuple[str, ...]:
     if listed >= _CERTAIN_WORD:
         return (word,)
     num_excess = max(len(word) - _LONG + 1, 0)
-    whole = max(listed if listed >= _RAREST_KNOWN else _NEVER, _UNKNOWN + _UNKNOWN_LETTER * len(word) + _TOO_LONG * num_excess)
+    whole_score = max(listed if listed >= _RAREST_KNOWN else _NEVER, _UNKNOWN + _UNKNOWN_LETTER * len(word) + _TOO_LONG * num_excess)
     score, parts = _best_segmentation(word, native, english, _part_rules(num_excess > 0, native is english))
-    return parts if score > whole + _MARGIN else (word,)
+    return parts if score > whole_score + _MARGIN else (word,)
 
 
 class _PartRules(NamedTuple):

@@ -40,7 +40,7 @@ def require_java() -> str:
     """Version and path of the Java that Spark uses, as a text.
 
     Raises:
-        MachineError: there is none, or it is too old.
+        MachineError: Java is missing or too old.
     """
     java = find_java()
     output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
@@ -57,7 +57,7 @@ def find_java() -> str:
     """Path of the Java that Spark uses.
 
     Raises:
-        MachineError: there is none.
+        MachineError: Java is missing.
     """
     home = os.environ.get("JAVA_HOME")
     java = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java")

@@ -41,25 +41,26 @@ def read_toml(file: str | Path, key: str) -> dict[str, Any]:
         raise SettingsError(f"{key}: {file} cannot be read as TOML: {error}") from error
 
 
-def parse(cls: type, table: Any, path: Path, where: str = "") -> Any:
-    """`table` as an instance of the dataclass `cls`; `where` is the dotted key of the table, for messages.
+def parse(cls: type, table: Any, path: Path, prefix: str = "") -> Any:
+    """`table` as an instance of the dataclass `cls`; `prefix` is the dotted key of the table with a final dot, for messages.
 
     Raises:
         SettingsError: a key is unknown, missing, mistyped or out of range.
     """
     if not isinstance(table, dict):
-        raise SettingsError(f"{path}: {where.rstrip('.')} must be a table ([{where.rstrip('.')}]), found {table!r}")
+        key = prefix.rstrip(".")
+        raise SettingsError(f"{path}: {key} must be a table ([{key}]), found {table!r}")
     hints = typing.get_type_hints(cls)
     keys = {f.name: f for f in dataclasses.fields(cls) if f.metadata.get("is_key", True)}
     for key in table:
         if key not in keys:
-            raise SettingsError(f"{path}: unknown key {where}{key}; known here: {', '.join(keys)}")
+            raise SettingsError(f"{path}: unknown key {prefix}{key}; known here: {', '.join(keys)}")
     values = {}
     for key, spec in keys.items():
         if key in table:
-            values[key] = _value(hints[key], table[key], spec.metadata, path, where + key)
+            values[key] = _value(hints[key], table[key], spec.metadata, path, prefix + key)
         elif spec.default is dataclasses.MISSING:
-            raise SettingsError(f"{path}: the key {where}{key} is missing")
+            raise SettingsError(f"{path}: the key {prefix}{key} is missing")
     return cls(**values)
 
 
