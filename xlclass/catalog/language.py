@@ -23,7 +23,7 @@ _RENAMED = {"iw": "he", "in": "id", "nb": "no", "nn": "no", "fil": "tl", "ji": "
 _TRADITIONAL = {"hant", "tw", "hk", "mo"}  # scripts and regions that write Chinese in traditional characters
 _NO_LANGUAGE = {"", "und", "zxx", "mul", "mis", "none", "null", "unknown"}
 
-# Least confidence of a detection
+# Minimum confidence of a detection
 _SURE = 0.9  # to overrule a declaration, or in a short text the channel
 _CERTAIN = 0.985  # to overrule a declared language that is easily confused with the detected one
 _LIKELY = 0.6  # to overrule a declared English (the default of many tools), a declaration against the channel, or the channel

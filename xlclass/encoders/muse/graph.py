@@ -65,8 +65,8 @@ def muse_graph(pieces: bytes, weights_file: Path, precision: str) -> Any:
             self.tokenizer = tf_text.SentencepieceTokenizer(pieces)
             self.tokenizer.strings = tf_text.SentencepieceTokenizer(pieces, out_type=tf.string)
             self.table = tf.Variable(table, trainable=False)
-            kinds = {name: precision if name in kernels else "float32" for name in weights}
-            self.w = {name: tf.Variable(tf.cast(weights[name], kind), trainable=False) for name, kind in kinds.items()}
+            dtypes = {name: precision if name in kernels else "float32" for name in weights}
+            self.w = {name: tf.Variable(tf.cast(weights[name], dtype), trainable=False) for name, dtype in dtypes.items()}
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
         def __call__(self, texts: tf.Tensor) -> tf.Tensor:
@@ -160,14 +160,14 @@ def _summed(index: tf.Tensor, lengths: tf.Tensor, distinct: _Distinct, w: Weight
 
     ends = tf.cumsum(lengths)
     _, _, num_texts = tf.unique_with_counts(ends // _SLICE_TOKENS)  # a slice has the texts that end between two multiples
-    texts = tf.concat([[0], tf.cumsum(num_texts)], axis=0)
-    tokens = tf.concat([[0], tf.gather(ends, texts[1:] - 1)], axis=0)
+    first_texts = tf.concat([[0], tf.cumsum(num_texts)], axis=0)  # of each slice, then the end
+    first_tokens = tf.concat([[0], tf.gather(ends, first_texts[1:] - 1)], axis=0)
     num_slices = tf.size(num_texts)
     sums = tf.TensorArray(tf.float32, size=num_slices, element_shape=[None, _FEATURES], infer_shape=False)
 
     def add_slice(i: tf.Tensor, sums: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        slice_sums = _summed_slice(index[tokens[i] : tokens[i + 1]], lengths[texts[i] : texts[i + 1]], distinct, w)
-        return i + 1, sums.write(i, slice_sums)
+        slice_index, slice_lengths = index[first_tokens[i] : first_tokens[i + 1]], lengths[first_texts[i] : first_texts[i + 1]]
+        return i + 1, sums.write(i, _summed_slice(slice_index, slice_lengths, distinct, w))
 
     _, sums = tf.while_loop(lambda i, _: i < num_slices, add_slice, [0, sums], parallel_iterations=1)
     return sums.concat()
