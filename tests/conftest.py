@@ -58,9 +58,9 @@ def fake_encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderSpec:
     It fails on a batch with "breaks the encoder" in a text, and gives NaN for a text with "is no number" in it.
     """
     from xlclass.encoders.saved_model import saved_model_encoder
-    from xlclass.runtime.tensorflow_import import tensorflow_starting
+    from xlclass.runtime.tensorflow_import import quiet_tensorflow_import
 
-    with tensorflow_starting():
+    with quiet_tensorflow_import():
         import tensorflow as tf
 
     class Fake(tf.Module):

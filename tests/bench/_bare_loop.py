@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.saved_model import load_encoder
-from xlclass.encoders.udf import cap_threads
+from xlclass.encoders.udf import limit_threads
 
 
 class Loop:
@@ -28,7 +28,7 @@ class Loop:
 
 
 def _load(spec: EncoderSpec) -> None:
-    cap_threads(1)
+    limit_threads(1)
     globals()["ENCODER"] = load_encoder(spec)
 
 

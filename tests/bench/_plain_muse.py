@@ -39,7 +39,7 @@ class _PlainMuse(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def __call__(self, texts: tf.Tensor) -> tf.Tensor:
-        tokens, w = graph._framed(texts, self.tokenizer), self.w
+        tokens, w = graph._tokenized(texts, self.tokenizer), self.w
         rows = graph._token_rows(tokens.flat_values, self.table, w)
         joined = graph._layer_norm(graph._product(rows, w["proj"]) + w["proj_b"], w["token_g"], w["token_b"], w["eps"])
         features = tf.concat([rows, *self._branches(joined, tokens)], axis=1)

@@ -26,7 +26,7 @@ import pandas as pd
 
 from xlclass.catalog import emojis, hashtags, load_preparation, repeats, words
 from xlclass.catalog.detector import detect, detection_text
-from xlclass.catalog.language import Decision, base_language, decide_all
+from xlclass.catalog.language import Decision, base_language, decide_languages
 from xlclass.config import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +96,7 @@ def decided(videos: pd.DataFrame, *, descriptions: bool = False, channels: bool 
     """The decisions on title, tags and declaration, and on descriptions and channel languages where asked for."""
     nothing = [None] * len(videos)
     texts = (videos["title"], videos["tags"], videos["description"] if descriptions else nothing)
-    return decide_all(*texts, videos["declared_language"], videos["channel_language"] if channels else nothing)
+    return decide_languages(*texts, videos["declared_language"], videos["channel_language"] if channels else nothing)
 
 
 def scored(videos: pd.DataFrame, decisions: list[Decision]) -> pd.DataFrame:
@@ -127,22 +127,22 @@ def costs(videos: pd.DataFrame) -> dict[str, float]:
     from xlclass.encoders import resolve_encoder
     from xlclass.encoders.batches import embed_column
     from xlclass.encoders.saved_model import load_encoder
-    from xlclass.encoders.udf import cap_threads
+    from xlclass.encoders.udf import limit_threads
 
-    cap_threads(1)
+    limit_threads(1)
     settings = load_settings(ROOT / "conf" / "youtube.toml")
     preparation, spec = load_preparation(settings), resolve_encoder(settings)
     encoder = load_encoder(spec)
     fields = [videos[name].tolist() for name in ("title", "tags", "description", "declared_language")]
     nothing = [None] * len(videos)
     embed_column(fields[0][:64], encoder, 64, 20_000)  # the graph is traced
-    languages = [decision.language for decision in decide_all(*fields, nothing)]  # the word lists that these texts ask for are loaded
+    languages = [decision.language for decision in decide_languages(*fields, nothing)]  # the word lists that these texts ask for are loaded
     list(map(preparation.prepare, *fields[:3], nothing, languages))
     preparation, seconds, started = load_preparation(settings), {}, time.process_time()
     _forget()
     for name in ("decide", "prepare", "encode"):
         if name == "decide":
-            decide_all(*fields, nothing)
+            decide_languages(*fields, nothing)
         elif name == "prepare":
             texts = [preparation.prepare(*row).text for row in zip(*fields[:3], nothing, languages, strict=True)]
         else:
@@ -154,7 +154,7 @@ def costs(videos: pd.DataFrame) -> dict[str, float]:
 
 def _forget() -> None:
     """Empties the caches of words: what a worker finds in them on a second pass over the same videos is no measure."""
-    for function in (hashtags.split_word, words.is_common, words.parted, words._without_capital_i, repeats._shortest, emojis._names):
+    for function in (hashtags._split_hashtag, words.is_common, words.segment_word, words._replace_capital_i, repeats._best_form, emojis._names):
         function.cache_clear()
 
 

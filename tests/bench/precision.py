@@ -23,7 +23,7 @@ from xlclass.encoders.batches import batches_by_length  # noqa: E402  the bench 
 from xlclass.encoders.contract import Encoder  # noqa: E402
 from xlclass.encoders.muse.build import embedded_encoder  # noqa: E402
 from xlclass.encoders.saved_model import load_encoder  # noqa: E402
-from xlclass.encoders.udf import cap_threads  # noqa: E402
+from xlclass.encoders.udf import limit_threads  # noqa: E402
 
 MIN_COSINE = 0.998
 BATCH_TEXTS, BATCH_CHARACTERS = 256, 24_000  # the defaults of the settings
@@ -34,7 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="500 texts, one round")
     quick = parser.parse_args().quick
-    cap_threads(1)
+    limit_threads(1)
     texts, rounds = _texts(500 if quick else 2_000), 1 if quick else 5
     with tempfile.TemporaryDirectory() as cache:
         full, half = (load_encoder(embedded_encoder(Path(cache), precision)) for precision in ("float32", "bfloat16"))

@@ -31,14 +31,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from xlclass.catalog import load_preparation  # noqa: E402  the bench runs from a checkout
-from xlclass.catalog.language import decide_all  # noqa: E402
+from xlclass.catalog.language import decide_languages  # noqa: E402
 from xlclass.catalog.taxonomy import load_taxonomy  # noqa: E402
 from xlclass.catalog.text import STEPS, Preparation  # noqa: E402
 from xlclass.config import Settings, TrainingSettings, load_settings  # noqa: E402
 from xlclass.encoders import resolve_encoder  # noqa: E402
 from xlclass.encoders.batches import embed_column  # noqa: E402
 from xlclass.encoders.contract import EncoderSpec  # noqa: E402
-from xlclass.encoders.udf import cap_threads  # noqa: E402
+from xlclass.encoders.udf import limit_threads  # noqa: E402
 from xlclass.model.examples import Examples  # noqa: E402
 from xlclass.model.head import logits, train_head  # noqa: E402
 from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split  # noqa: E402
@@ -93,7 +93,7 @@ def _sample(catalogue: pd.DataFrame, settings: Settings, num: int) -> pd.DataFra
     split = Split(shares.salt, shares.train, shares.validation, shares.calibration)
     catalogue = catalogue.assign(label=catalogue.category.map(taxonomy.aliases), side=catalogue.channel_id.map(split.of))
     nothing = [None] * len(catalogue)
-    decided = decide_all(catalogue.title, catalogue.tags, catalogue.description, catalogue.declared_language, nothing)
+    decided = decide_languages(catalogue.title, catalogue.tags, catalogue.description, catalogue.declared_language, nothing)
     catalogue = catalogue.assign(language=[decision.language for decision in decided], reference=catalogue.reference_language.str.split("-").str[0])
     teaching = catalogue[catalogue.language.isin(settings.training.languages) & catalogue.side.isin([TRAIN, VALIDATION])]
     common = teaching.label.value_counts()
@@ -150,7 +150,7 @@ def _start(spec: EncoderSpec) -> None:
     from xlclass.encoders.saved_model import load_encoder
 
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    cap_threads(1)
+    limit_threads(1)
     globals()["ENCODER"] = load_encoder(spec)
 
 

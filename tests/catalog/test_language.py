@@ -1,101 +1,97 @@
-"""The decision about a video's language, rule by rule."""
+"""The decision on a video's language, rule by rule."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlclass.catalog.language import UNKNOWN, base_language, decide, decide_all
+from xlclass.catalog.language import UNKNOWN, base_language, decide_language, decide_languages
 
 LONG = 40  # letters
+TAGS = {  # declared tag -> language, locale
+    "en": ("en", "en"), "EN-gb": ("en", "en-GB"), "pt_BR": ("pt", "pt-BR"), "es-419": ("es", "es-419"), " fr-CA ": ("fr", "fr-CA"),
+    "iw": ("he", "he"), "in-ID": ("id", "id-ID"), "nb": ("no", "no"), "nn-NO": ("no", "no-NO"), "fil": ("tl", "tl"), "sr-latn-rs": ("sr", "sr-Latn-RS"),
+    "zh": ("zh", "zh"), "zh-CN": ("zh", "zh-CN"), "zh-Hans": ("zh", "zh-Hans"), "cmn": ("zh", "zh"),
+    "zh-Hant": ("zh-Hant", "zh-Hant"), "zh_tw": ("zh-Hant", "zh-TW"), "zh-HK": ("zh-Hant", "zh-HK"), "zh-Hant-CN": ("zh-Hant", "zh-Hant-CN"),
+    "zh-Hans-HK": ("zh", "zh-Hans-HK"),  # the script outweighs the region
+}  # fmt: skip
+NO_LANGUAGE = [None, "", "  ", "und", "zxx", "mul", "NONE", "e", "english", "12", "-", "_US", "語", "e!"]
 
 
-@pytest.mark.parametrize(
-    ("declared", "language", "locale"),
-    [
-        ("en", "en", "en"), ("EN-gb", "en", "en-GB"), ("pt_BR", "pt", "pt-BR"), ("es-419", "es", "es-419"), (" fr-CA ", "fr", "fr-CA"),
-        ("iw", "he", "he"), ("in-ID", "id", "id-ID"), ("nb", "no", "no"), ("nn-NO", "no", "no-NO"), ("fil", "tl", "tl"), ("sr-latn-rs", "sr", "sr-Latn-RS"),
-        ("zh", "zh", "zh"), ("zh-CN", "zh", "zh-CN"), ("zh-Hans", "zh", "zh-Hans"), ("cmn", "zh", "zh"),
-        ("zh-Hant", "zh-Hant", "zh-Hant"), ("zh_tw", "zh-Hant", "zh-TW"), ("zh-HK", "zh-Hant", "zh-HK"), ("zh-Hant-CN", "zh-Hant", "zh-Hant-CN"),
-        ("zh-Hans-HK", "zh", "zh-Hans-HK"),  # the script outweighs the region
-    ],
-)  # fmt: skip
-def test_base_language_keeps_the_region_in_the_locale(declared, language, locale):
-    assert base_language(declared) == (language, locale)
+def test_base_language_keeps_the_region_in_the_locale():
+    assert {tag: base_language(tag) for tag in TAGS} == TAGS
 
 
-@pytest.mark.parametrize("declared", [None, "", "  ", "und", "zxx", "mul", "NONE", "e", "english", "12", "-", "_US", "語", "e!"])
-def test_base_language_says_unknown_for_no_language(declared):
-    assert base_language(declared) == (UNKNOWN, None)
+def test_base_language_is_unknown_for_a_tag_without_language():
+    assert {tag: base_language(tag) for tag in NO_LANGUAGE} == dict.fromkeys(NO_LANGUAGE, (UNKNOWN, None))
 
 
-def test_decide_trusts_a_declaration_that_the_text_agrees_with():
-    assert decide("en-IN", ("en", 0.4), LONG, "hi") == ("en", "en-IN", "declared", 0.4)
+def test_decide_language_keeps_a_declaration_that_the_detection_confirms():
+    assert decide_language("en-IN", ("en", 0.4), LONG, "hi") == ("en", "en-IN", "declared", 0.4)
 
 
-def test_decide_trusts_a_declaration_when_the_text_says_nothing():
-    assert decide("fr", ("und", 0.0), 0, None) == ("fr", "fr", "declared", None)
+def test_decide_language_keeps_a_declaration_without_a_detection():
+    assert decide_language("fr", ("und", 0.0), 0, None) == ("fr", "fr", "declared", None)
 
 
-def test_decide_overrules_a_declaration_when_the_detection_is_sure():
-    assert decide("fr-CA", ("th", 0.99), LONG, None) == ("th", None, "detected", 0.99)
-    assert decide("fr-CA", ("es", 0.9), LONG, None).language == "es"  # equal passes
-    assert decide("fr-CA", ("es", 0.89), LONG, None) == ("fr", "fr-CA", "declared", None)
+def test_decide_language_overrules_a_declaration_from_a_confidence_of_0_9():
+    assert decide_language("fr-CA", ("th", 0.99), LONG, None) == ("th", None, "detected", 0.99)
+    assert decide_language("fr-CA", ("es", 0.9), LONG, None).language == "es"  # equal passes
+    assert decide_language("fr-CA", ("es", 0.89), LONG, None) == ("fr", "fr-CA", "declared", None)
 
 
-def test_decide_trusts_a_declared_english_less():
-    assert decide("en-US", ("es", 0.6), LONG, None).language == "es"
-    assert decide("en-US", ("es", 0.59), LONG, None).language == "en"
+def test_decide_language_overrules_a_declared_english_from_0_6():
+    assert decide_language("en-US", ("es", 0.6), LONG, None).language == "es"
+    assert decide_language("en-US", ("es", 0.59), LONG, None).language == "en"
 
 
-def test_decide_lets_the_channel_confirm_a_contradiction():
-    assert decide("fr", ("es", 0.7), LONG, "es") == ("es", None, "detected", 0.7)
-    assert decide("fr", ("es", 0.7), LONG, "fr").language == "fr"
+def test_decide_language_overrules_a_declaration_against_the_channel_from_0_6():
+    assert decide_language("fr", ("es", 0.7), LONG, "es") == ("es", None, "detected", 0.7)
+    assert decide_language("fr", ("es", 0.7), LONG, "fr").language == "fr"
 
 
-def test_decide_leans_on_the_declaration_where_the_text_is_short():
-    assert decide("en", ("es", 0.8), 9, "es").language == "en"
-    assert decide("en", ("th", 0.99), 9, None).language == "th"
+def test_decide_language_overrules_a_declaration_for_a_short_text_from_0_9_only():
+    assert decide_language("en", ("es", 0.8), 9, "es").language == "en"
+    assert decide_language("en", ("th", 0.99), 9, None).language == "th"
 
 
-@pytest.mark.parametrize(("declared", "seen"), [("sr", "hr"), ("ms", "id"), ("jv", "id"), ("gl", "es"), ("ky", "kk"), ("no", "da"), ("yue", "zh-Hant")])
-def test_decide_hears_no_contradiction_in_a_close_language(declared, seen):
-    assert decide(declared, (seen, 0.98), LONG, seen).language == declared
+def test_decide_language_keeps_a_declaration_against_an_easily_confused_language():
+    pairs = [("sr", "hr"), ("ms", "id"), ("jv", "id"), ("gl", "es"), ("ky", "kk"), ("no", "da"), ("yue", "zh-Hant")]
+    assert {pair: decide_language(pair[0], (pair[1], 0.98), LONG, pair[1]).language for pair in pairs} == {pair: pair[0] for pair in pairs}
 
 
-def test_decide_corrects_the_script_of_chinese():
-    assert decide("zh", ("zh-Hant", 0.98), LONG, None).language == "zh-Hant"
+def test_decide_language_corrects_the_script_of_chinese():
+    assert decide_language("zh", ("zh-Hant", 0.98), LONG, None).language == "zh-Hant"
 
 
-def test_decide_without_declaration_takes_what_is_likely():
-    assert decide(None, ("es", 0.7), LONG, "en") == ("es", None, "detected", 0.7)
-    assert decide("zxx", ("es", 0.4), LONG, None) == ("es", None, "detected", 0.4)
+def test_decide_language_without_declaration_uses_the_detection():
+    assert decide_language(None, ("es", 0.7), LONG, "en") == ("es", None, "detected", 0.7)
+    assert decide_language("zxx", ("es", 0.4), LONG, None) == ("es", None, "detected", 0.4)
 
 
-def test_decide_without_declaration_leans_on_the_channel():
-    assert decide(None, ("es", 0.5), LONG, "en") == ("en", None, "channel", None)
-    assert decide(None, ("es", 0.8), 5, "es") == ("es", None, "channel", 0.8)
-    assert decide(None, ("und", 0.0), 0, "ja") == ("ja", None, "channel", None)
+def test_decide_language_without_declaration_prefers_the_channel_to_a_weak_detection():
+    assert decide_language(None, ("es", 0.5), LONG, "en") == ("en", None, "channel", None)
+    assert decide_language(None, ("es", 0.8), 5, "es") == ("es", None, "channel", 0.8)
+    assert decide_language(None, ("und", 0.0), 0, "ja") == ("ja", None, "channel", None)
 
 
-def test_decide_says_unknown_rather_than_guess():
-    assert decide(None, ("es", 0.29), LONG, None) == (UNKNOWN, None, "unknown", None)
-    assert decide("", ("und", 0.0), 0, UNKNOWN) == (UNKNOWN, None, "unknown", None)
+def test_decide_language_is_unknown_below_0_3():
+    assert decide_language(None, ("es", 0.29), LONG, None) == (UNKNOWN, None, "unknown", None)
+    assert decide_language("", ("und", 0.0), 0, UNKNOWN) == (UNKNOWN, None, "unknown", None)
 
 
 CODES = st.sampled_from(["en", "fr", "zh", "zh-Hant", "sr", "hr", "und"])
 
 
 @given(st.none() | CODES | st.text(max_size=8), CODES, st.floats(0, 1), st.integers(0, 200), st.none() | CODES)
-def test_decide_always_names_a_language_and_where_it_is_from(declared, seen, confidence, num_letters, channel):
-    decision = decide(declared, (seen, confidence), num_letters, channel)
-    assert decision.language in {base_language(declared)[0], seen, channel or UNKNOWN, UNKNOWN}
+def test_decide_language_returns_one_of_the_given_languages_with_its_source(declared, detected, confidence, num_letters, channel):
+    decision = decide_language(declared, (detected, confidence), num_letters, channel)
+    assert decision.language in {base_language(declared)[0], detected, channel or UNKNOWN, UNKNOWN}
     assert (decision.language == UNKNOWN) == (decision.source == "unknown")
     assert decision.confidence in (None, confidence)
     assert decision.locale is None or decision.source == "declared"
 
 
-def test_decide_all_takes_whole_columns_with_nulls():
+def test_decide_languages_takes_whole_columns_with_nulls():
     videos = [
         ("Best goals of the season so far", np.array(["football"]), None, "en-GB", None),
         ("عائلة المتدعبلين كشفنا حقيقة بابا", None, None, "en", None),
@@ -103,6 +99,6 @@ def test_decide_all_takes_whole_columns_with_nulls():
         (None, None, None, None, "ka"),
         ("😀😀", [None], None, None, None),
     ]
-    decisions = decide_all(*zip(*videos, strict=True))
+    decisions = decide_languages(*zip(*videos, strict=True))
     assert [(d.language, d.source) for d in decisions] == [("en", "declared"), ("ar", "detected"), ("fr", "detected"), ("ka", "channel"), (UNKNOWN, "unknown")]
-    assert decide_all([], [], [], [], []) == []
+    assert decide_languages([], [], [], [], []) == []

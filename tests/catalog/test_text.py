@@ -1,4 +1,4 @@
-"""The text preparation: its steps together, the fallback chain, and the promises that hold for any strings."""
+"""The text preparation: its steps together, the choice of fields, and the promises that hold for all strings."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyspark import cloudpickle
 
 from xlclass.catalog.abbreviations import load_abbreviations
-from xlclass.catalog.emojis import named_emojis, without_emojis
+from xlclass.catalog.emojis import name_emojis, remove_emojis
 from xlclass.catalog.text import STEPS, Preparation, Prepared
 from xlclass.config import TextSettings
 from xlclass.errors import SettingsError
@@ -18,6 +18,10 @@ from xlclass.errors import SettingsError
 ABBREVIATIONS = load_abbreviations(ROOT / "conf" / "abbreviations.toml")
 EVERY_STEP = TextSettings()
 DEFAULT = Preparation.from_settings(EVERY_STEP, ABBREVIATIONS)
+EXAMPLES = {  # description (for "duplicates": tag) that a step changes
+    "invisible": "a\u200bb", "compatibility": "ａｂ", "entities": "&amp;", "boilerplate": "Subscribe now!", "emoji": "🔥", "contacts": "@me x",
+    "hashtags": "#FooBar", "case": "AB", "repeats": "sooo bad!!", "abbreviations": "ft", "duplicates": "cat",
+}  # fmt: skip
 
 
 def text_of(title, language="en", **changes):
@@ -28,22 +32,22 @@ def test_prepare_names_or_drops_emoji():
     assert text_of("Goal ⚽⚽🔥 👍🏽 🇫🇷 ❤️ ▶️ ★") == "goal soccer ball fire thumbs up france red heart"
     assert text_of("Goal ⚽⚽🔥 👍🏽 1️⃣", emoji="drop") == "goal 1"
     assert text_of("Goal ⚽", skip=("emoji",)) == "goal ⚽"
-    assert without_emojis("a🔥b→c") == "a b c"
-    assert named_emojis("👨\u200d👩\u200d👧").split() == ["family", "man", "woman", "girl"]
+    assert remove_emojis("a🔥b→c") == "a b c"
+    assert name_emojis("👨\u200d👩\u200d👧").split() == ["family", "man", "woman", "girl"]
 
 
-def test_prepare_folds_case_as_the_language_does():
+def test_prepare_lower_cases_by_language():
     assert text_of("IŞIK FIFA", "tr") == "ışık fifa"
     assert text_of("J\u030c", "en") == "ǰ"
 
 
-def test_prepare_writes_abbreviations_out_in_the_language_of_the_video():
+def test_prepare_expands_abbreviations_of_the_language():
     assert text_of("RDV SVP", "fr") == "rendez-vous s'il vous plaît"
     assert text_of("svp", "en") == "svp"
     assert text_of("сегодня 5 МЛН руб", "ru") == "сегодня 5 миллионов рублей"
 
 
-def test_boilerplate_is_looked_for_in_descriptions_only():
+def test_prepare_removes_boilerplate_from_descriptions_only():
     assert DEFAULT.prepare("Why you subscribe to my channel", None, "Subscribe to my channel!", None, "en") == (
         "why you subscribe to my channel",
         "title",
@@ -52,11 +56,11 @@ def test_boilerplate_is_looked_for_in_descriptions_only():
 
 
 def test_prepare_joins_title_tags_and_description():
-    done = DEFAULT.prepare("Best GOALS", np.array(["football", "Football", "goal"], object), "All of May.", None, "en")
-    assert done == Prepared("best goals football goal all of may.", "title+tags+description", "ok")
+    prepared = DEFAULT.prepare("Best GOALS", np.array(["football", "Football", "goal"], object), "All of May.", None, "en")
+    assert prepared == Prepared("best goals football goal all of may.", "title+tags+description", "ok")
 
 
-def test_prepare_adds_the_description_only_to_short_text_when_told_so():
+def test_prepare_adds_the_description_to_short_texts_only_under_when_short():
     when_short = Preparation.from_settings(TextSettings(description="when_short", min_letters=12), {})
     assert when_short.prepare("A title of enough letters", [], "More", ["cats"], "en").source == "title"
     assert when_short.prepare("Short", ["one"], "And a description", ["cats"], "en") == ("short one and a description", "title+tags+description", "ok")
@@ -66,42 +70,42 @@ def test_prepare_adds_the_description_only_to_short_text_when_told_so():
     assert when_short.prepare("IMG_20240101.mp4", None, None, ["cats", "gardens"], "en") == ("img_20240101.mp4 cats gardens", "title+channel_tags", "short")
 
 
-@pytest.mark.parametrize("title", [None, "", " \n", "\u200b\x00", "https://a.b/c", "@me", "\ud800", "🔥"])
-def test_prepare_calls_text_without_words_empty(title):
-    done = Preparation.from_settings(TextSettings(emoji="drop"), {}).prepare(title, [None, ""], None, [], "en")
-    assert done == (None, None, "empty")
+def test_prepare_returns_empty_for_text_without_words():
+    preparation = Preparation.from_settings(TextSettings(emoji="drop"), {})
+    titles = [None, "", " \n", "\u200b\x00", "https://a.b/c", "@me", "\ud800", "🔥"]
+    assert {title: preparation.prepare(title, [None, ""], None, [], "en") for title in titles} == dict.fromkeys(titles, (None, None, "empty"))
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_each_step_can_be_switched_off(step):
-    rows = {"invisible": "a\u200bb", "compatibility": "ａｂ", "entities": "&amp;", "boilerplate": "Subscribe now!", "emoji": "🔥", "contacts": "@me x"}
-    rows |= {"hashtags": "#FooBar", "case": "AB", "repeats": "sooo bad!!", "abbreviations": "ft", "duplicates": "cat"}
-    title, tags, description = ("x", [rows[step]] * 2, None) if step == "duplicates" else ("x", None, rows[step])
-    without = Preparation.from_settings(TextSettings(skip=(step,)), ABBREVIATIONS)
-    assert without.prepare(title, tags, description, None, "en").text != DEFAULT.prepare(title, tags, description, None, "en").text
-    assert without.version != DEFAULT.version
+def test_prepare_can_skip_each_step():
+    unchanged = []
+    for step in STEPS:
+        fields = ("x", [EXAMPLES[step]] * 2, None) if step == "duplicates" else ("x", None, EXAMPLES[step])
+        without = Preparation.from_settings(TextSettings(skip=(step,)), ABBREVIATIONS)
+        same_text = without.prepare(*fields, None, "en").text == DEFAULT.prepare(*fields, None, "en").text
+        unchanged += [step] if same_text or without.version == DEFAULT.version else []
+    assert unchanged == []
 
 
-def test_an_unknown_step_is_refused():
+def test_from_settings_refuses_an_unknown_step():
     with pytest.raises(SettingsError, match=r"text\.skip: there is no step 'emojis'; the steps are invisible, "):
         Preparation.from_settings(TextSettings(skip=("emojis",)), {})
 
 
-def test_version_names_all_that_decides_the_answer():
-    other = [{"max_characters": 999}, {"min_letters": 3}, {"description": "when_short"}, {"emoji": "drop"}]
-    versions = {Preparation.from_settings(TextSettings(**change), ABBREVIATIONS).version for change in other}
+def test_version_depends_on_settings_and_abbreviations_but_not_on_their_path():
+    changes = [{"max_characters": 999}, {"min_letters": 3}, {"description": "when_short"}, {"emoji": "drop"}]
+    versions = {Preparation.from_settings(TextSettings(**change), ABBREVIATIONS).version for change in changes}
     versions |= {DEFAULT.version, Preparation.from_settings(EVERY_STEP, {}).version}
     assert len(versions) == 6
     assert DEFAULT.version == Preparation.from_settings(TextSettings(abbreviations="elsewhere.toml"), dict(reversed(ABBREVIATIONS.items()))).version
 
 
-def test_a_preparation_can_be_pickled_after_use():
-    again = cloudpickle.loads(cloudpickle.dumps(DEFAULT))
-    assert again.version == DEFAULT.version
-    assert again.prepare("A ft B 🔥", None, None, None, "en") == DEFAULT.prepare("A ft B 🔥", None, None, None, "en")
+def test_preparation_can_be_pickled_after_use():
+    copy = cloudpickle.loads(cloudpickle.dumps(DEFAULT))
+    assert copy.version == DEFAULT.version
+    assert copy.prepare("A ft B 🔥", None, None, None, "en") == DEFAULT.prepare("A ft B 🔥", None, None, None, "en")
 
 
-# What the steps look for, in pieces: hypothesis joins them in ways that make one step's work of another's leavings.
+# Pieces of what the steps look for: hypothesis joins them in ways that let the result of one step become input of another.
 _SINGLE = "&#;@./:w-_ +()!?*aAbBiIıİoOsSſ019<=>'~ß\u0307\u0301\u0316\u0338\u0345\u200d\u200c\u200b\u00ad\ufe0f\u20e3\n\r\x00\x85\u2028"
 _SINGLE += "＆＃＠；．：。،।©™Ⅲ１あーｱﾞก็क्षিবعیא가ㅏ★►ﷺ\u3164\ue000\ud800\udc00"
 _JOINED = """
@@ -130,19 +134,19 @@ LANGUAGES = st.sampled_from(["en", "fr", "tr", "az", "ja", "ar", "hi", "th", "un
 @given(TAGS, TAGS, HOSTILE | st.none(), HOSTILE | st.none(), SETTINGS, LANGUAGES)
 @example(["&##\u093f;"], None, "@-.Σ\u0316", "J\u030c@-.x", EVERY_STEP, "en")
 @example(None, None, None, "ft" + "\u0301" * 5, EVERY_STEP, "en")
-def test_prepare_never_raises_keeps_the_cap_and_is_idempotent(tags, channel_tags, description, title, chosen, language):
-    preparation = Preparation.from_settings(chosen, ABBREVIATIONS)
+def test_prepare_never_raises_keeps_the_limit_and_is_idempotent(tags, channel_tags, description, title, text_settings, language):
+    preparation = Preparation.from_settings(text_settings, ABBREVIATIONS)
     text, source, quality = preparation.prepare(title, tags, description, channel_tags, language)
     assert (text is None) == (source is None) == (quality == "empty")
     if text is not None:
-        assert 0 < len(text) <= chosen.max_characters
+        assert 0 < len(text) <= text_settings.max_characters
         text.encode("utf-8")
         assert preparation.prepare(text, None, None, None, language).text == text
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("".join), LANGUAGES)
-def test_prepare_keeps_the_cap_on_huge_text(piece, language):
+def test_prepare_keeps_the_limit_for_huge_text(piece, language):
     huge = piece * (1_000_000 // len(piece))
     text = DEFAULT.prepare(huge, [huge[at : at + 50] for at in range(5000)], huge, None, language).text
     assert text is None or len(text) <= 1000 and DEFAULT.prepare(text, None, None, None, language).text == text

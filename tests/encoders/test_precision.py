@@ -18,19 +18,19 @@ DEMO = ROOT / "xlclass" / "catalog" / "demo"
 
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory):
-    """Both precisions, built in one cache."""
+    """The encoder in float32 and in bfloat16, built in one cache."""
     cache = tmp_path_factory.mktemp("cache")
     return [embedded_encoder(cache, precision) for precision in ("float32", "bfloat16")]
 
 
-def test_encoder_id_tells_the_precisions_apart(encoders):
+def test_encoder_id_differs_between_precisions(encoders):
     full, half = encoders
     assert full.encoder_id != half.encoder_id
     assert full.path != half.path
     assert full.digest != half.digest
 
 
-def test_bfloat16_keeps_the_vectors_close(encoders):
+def test_encode_in_bfloat16_stays_close_to_float32(encoders):
     titles = [json.loads(line)["title"] for file in sorted(DEMO.glob("*.jsonl")) for line in file.read_text(encoding="utf-8").splitlines()[:20]]
     texts = ["", "😀😀", "word " * 1_000, *filter(None, titles)]
     full, half = (load_encoder(spec).encode(texts) for spec in encoders)
@@ -47,7 +47,7 @@ def _settings(folder, encoder):
     return load_settings(file)
 
 
-def test_resolve_encoder_takes_the_precision_of_the_settings(encoders, tmp_path):
+def test_resolve_encoder_uses_the_precision_of_the_settings(encoders, tmp_path):
     cache = Path(encoders[1].path).parent.parent
     assert resolve_encoder(_settings(tmp_path, f'cache = "{cache}"\nprecision = "bfloat16"')) == encoders[1]
     assert resolve_encoder(_settings(tmp_path, f'cache = "{cache}"')) == encoders[0]
@@ -58,6 +58,6 @@ def test_resolve_encoder_refuses_a_precision_for_a_saved_model(fake_encoder, tmp
         resolve_encoder(_settings(tmp_path, f'model = "{fake_encoder.path}"\nprecision = "bfloat16"'))
 
 
-def test_load_settings_names_the_precisions(tmp_path):
+def test_load_settings_lists_the_precisions(tmp_path):
     with pytest.raises(SettingsError, match=r"encoder\.precision must be one of float32, bfloat16, found 'float16'"):
         _settings(tmp_path, 'precision = "float16"')

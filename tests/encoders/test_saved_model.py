@@ -1,4 +1,4 @@
-"""Any SavedModel as an encoder."""
+"""SavedModels as encoders."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from xlclass.encoders.saved_model import load_encoder, saved_model_encoder
 from xlclass.errors import EncoderError
 
 
-def test_encode_gives_float32_rows_in_order(fake_encoder):
+def test_encode_returns_float32_rows_in_order(fake_encoder):
     encoder = load_encoder(fake_encoder)
     vectors = encoder.encode(["one two", "", "one two", "three"], ["en"] * 4)
     assert vectors.shape == (4, fake_encoder.dim)
@@ -20,7 +20,7 @@ def test_encode_gives_float32_rows_in_order(fake_encoder):
     assert not np.allclose(vectors[0], vectors[3])
 
 
-def test_encode_takes_lone_surrogates_and_no_texts(fake_encoder):
+def test_encode_accepts_lone_surrogates_and_empty_batches(fake_encoder):
     encoder = load_encoder(fake_encoder)
     assert encoder.encode([]).shape == (0, fake_encoder.dim)
     assert np.isfinite(encoder.encode(["a\ud800b"])).all()
@@ -30,12 +30,12 @@ def test_load_encoder_is_cached_per_process(fake_encoder):
     assert load_encoder(fake_encoder) is load_encoder(fake_encoder)
 
 
-def test_saved_model_encoder_names_files_not_place(fake_encoder, tmp_path):
+def test_saved_model_encoder_has_the_same_id_in_another_folder(fake_encoder, tmp_path):
     copy = shutil.copytree(fake_encoder.path, tmp_path / "copy")
     assert saved_model_encoder(str(copy)).encoder_id == fake_encoder.encoder_id
 
 
-def test_load_encoder_refuses_other_files(fake_encoder, tmp_path):
+def test_load_encoder_refuses_changed_files(fake_encoder, tmp_path):
     copy = shutil.copytree(fake_encoder.path, tmp_path / "copy")
     spec = saved_model_encoder(str(copy))
     (Path(copy) / "fingerprint.pb").write_bytes(b"another")
@@ -44,13 +44,13 @@ def test_load_encoder_refuses_other_files(fake_encoder, tmp_path):
         load_encoder(spec)
 
 
-def test_saved_model_encoder_refuses_missing_folder(tmp_path):
+def test_saved_model_encoder_refuses_a_missing_folder(tmp_path):
     with pytest.raises(EncoderError, match=r"encoder\.model: there is no SavedModel"):
         saved_model_encoder(str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize("kind", ["not callable", "not text", "not rows", "not float32"])
-def test_saved_model_encoder_refuses_other_contract(kind, tmp_path):
+def test_saved_model_encoder_refuses_another_contract(kind, tmp_path):
     import tensorflow as tf
 
     class Text(tf.Module):
@@ -69,7 +69,7 @@ def test_saved_model_encoder_refuses_other_contract(kind, tmp_path):
         saved_model_encoder(str(tmp_path / "model"))
 
 
-def test_saved_model_encoder_says_why_a_handle_cannot_be_fetched(monkeypatch, tmp_path):
+def test_saved_model_encoder_names_the_cause_of_a_failed_download(monkeypatch, tmp_path):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     with pytest.raises(EncoderError, match="cannot fetch"):
         saved_model_encoder("http://127.0.0.1:9/no/such/model")

@@ -1,4 +1,4 @@
-"""An encoder that travels as an archive."""
+"""Encoders shipped in an archive."""
 
 import dataclasses
 import shutil
@@ -20,7 +20,7 @@ from xlclass.schemas import unpack_vectors
 
 @pytest.fixture
 def cached(tmp_path) -> EncoderSpec:
-    """What lies in a cache where the embedded encoder was built, as far as packing looks."""
+    """A cache with the files that packing reads, as if the embedded encoder was built there."""
     model = tmp_path / "cache" / "muse-0123" / "model"
     (model / "variables").mkdir(parents=True)
     (model / "saved_model.pb").write_bytes(b"graph")
@@ -29,17 +29,17 @@ def cached(tmp_path) -> EncoderSpec:
     return EncoderSpec(str(model), folder_digest(model), "0123", 8)
 
 
-def test_pack_embedded_names_archive_by_digest_and_keeps_the_caches_layout(cached, tmp_path):
+def test_pack_embedded_names_the_archive_by_digest_and_keeps_the_layout_of_the_cache(cached, tmp_path):
     archive = shipping.pack_embedded(cached, tmp_path / "dist")
     assert archive.name == f"muse-{cached.digest[:16]}.tar.gz"
     assert list((tmp_path / "dist").iterdir()) == [archive]
-    shutil.unpack_archive(archive, tmp_path / "unpacked")  # tarfile's filters are not in Debian 12's own Python
+    shutil.unpack_archive(archive, tmp_path / "unpacked")  # Debian 12's own Python lacks the filters of tarfile
     assert folder_digest(tmp_path / "unpacked") == folder_digest(tmp_path / "cache")
 
 
-def test_pack_embedded_makes_equal_bytes_of_equal_files(cached, tmp_path):
-    once, again = (shipping.pack_embedded(cached, tmp_path / name).read_bytes() for name in ("once", "again"))
-    assert once == again
+def test_pack_embedded_writes_equal_bytes_for_equal_files(cached, tmp_path):
+    first, second = (shipping.pack_embedded(cached, tmp_path / name).read_bytes() for name in ("first", "second"))
+    assert first == second
 
 
 def test_main_refuses_to_pack_another_encoder(settings_in, tmp_path):
@@ -47,24 +47,24 @@ def test_main_refuses_to_pack_another_encoder(settings_in, tmp_path):
         shipping.main(str(settings_in(tmp_path).file), str(tmp_path / "dist"))
 
 
-def test_located_takes_a_path_as_it_is():
-    assert shipping.located("/mnt/muse") == Path("/mnt/muse")
+def test_local_path_keeps_a_path():
+    assert shipping.local_path("/mnt/muse") == Path("/mnt/muse")
 
 
-def test_resolve_encoder_says_how_to_ship_an_archive_that_is_not_there():
+def test_resolve_encoder_explains_how_to_ship_a_missing_archive():
     with pytest.raises(EncoderError, match=r"there is no archive://muse here: run the job by `spark-submit --archives FILE#muse`"):
         resolve_encoder(load_settings(ROOT / "conf" / "cluster.toml"))
 
 
-def test_embedded_encoder_is_not_built_into_an_archive_that_lacks_it(tmp_path):
-    with pytest.raises(EncoderError, match="holds no muse-"):
+def test_embedded_encoder_is_not_built_in_an_archive_without_it(tmp_path):
+    with pytest.raises(EncoderError, match="the shipped archive has no muse-"):
         embedded_encoder(tmp_path, build=False)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")
 def shipped(spark, fake_encoder, tmp_path_factory):
-    """The fake encoder's archive, given to this session as `spark-submit --archives` would."""
+    """The fake encoder's archive, added to this session as `spark-submit --archives` does."""
     archive = tmp_path_factory.mktemp("archives") / "fake.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(fake_encoder.path, "model")
@@ -72,7 +72,7 @@ def shipped(spark, fake_encoder, tmp_path_factory):
     return "archive://fake/model"
 
 
-def test_resolve_encoder_finds_a_shipped_encoder_and_so_do_the_workers(spark, shipped, fake_encoder, settings_in, tmp_path):
+def test_resolve_encoder_finds_a_shipped_encoder_on_driver_and_workers(spark, shipped, fake_encoder, settings_in, tmp_path):
     settings = settings_in(tmp_path)
     spec = resolve_encoder(dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, model=shipped)))
     assert (spec.digest, spec.encoder_id, spec.dim) == (fake_encoder.digest, fake_encoder.encoder_id, fake_encoder.dim)

@@ -1,4 +1,4 @@
-"""A catalogue made fit to encode: text, language, rules, and the embedded demo."""
+"""Prepares a catalogue for encoding: text, language, rules for rows, and the embedded demo."""
 
 from xlclass.catalog.abbreviations import load_abbreviations
 from xlclass.catalog.text import Preparation
@@ -7,10 +7,10 @@ from xlclass.errors import SettingsError
 
 
 def load_preparation(settings: Settings) -> Preparation:
-    """The preparation that the settings describe, the same for training, backfill and command line.
+    """The preparation that the settings describe; training, backfill and command line share it.
 
     Raises:
-        SettingsError: the file of abbreviations cannot be used, or `text.skip` names an unknown step.
+        SettingsError: the abbreviations file is invalid, or `text.skip` names an unknown step.
     """
     file = settings.text.abbreviations
     try:

@@ -1,14 +1,15 @@
-"""The lines and sentences of a description that ask for something or list links, and say nothing of the video."""
+"""Removes the sentences of a description that ask for a subscription or list links, and do not describe the video."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 
-from xlclass.catalog.cleaning import compatible
+from xlclass.catalog.cleaning import normalize_nfkc
 
-# A sentence that holds one of these, in lower case, says nothing of its video. Names of shops are not here: "on iTunes" means
-# music. English is looked for in all descriptions, for a channel asks in English under a Hindi video; all, where none is known.
+# A sentence that contains one of these, in lower case, does not describe its video. Names of shops are not here: "on iTunes"
+# means music. English phrases apply to all descriptions, because channels also ask in English below a Hindi video; phrases of all
+# languages apply if the language is unknown.
 _PHRASES = {
     "en": """
         subscrib | follow me | follow us | follow my | follow him | follow her | like us on | find me on | find us on | like and share |
@@ -93,40 +94,44 @@ _PHRASES = {
         जुड़ें हमारे | संपर्क करें
     """,
 }
-_LISTS = {language: tuple(phrase.strip() for phrase in compatible(phrases).split("|")) for language, phrases in _PHRASES.items()}
+_LISTS = {language: tuple(phrase.strip() for phrase in normalize_nfkc(phrases).split("|")) for language, phrases in _PHRASES.items()}
 _ALL = tuple(phrase for phrases in _LISTS.values() for phrase in phrases)
 _BY_LANGUAGE = {language: tuple(dict.fromkeys(_LISTS["en"] + phrases)) for language, phrases in _LISTS.items()} | {"und": _ALL}
 _BY_LANGUAGE |= {"zh-Hant": _BY_LANGUAGE["zh"], "yue": _BY_LANGUAGE["zh"], "ms": _BY_LANGUAGE["id"], "az": _BY_LANGUAGE["tr"], "be": _BY_LANGUAGE["ru"]}
 _BULLETS = "\u3002\u0964|\u2022\u25ba\u25b6\u25cf\u2605\u25a0\n"  # and full stops that need no space after them
 _LINK = re.compile(r"(?:https?://|www\.)[!-~]+|[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]+", re.IGNORECASE)
 _SENTENCE_END = re.compile(rf"[\s{_BULLETS}](?:(?<=[{_BULLETS}])|(?<=[.!?:;\u2026\u061f]\s))\s*")
-# What stands before a link in a list of links, and nothing else
+# A label in front of a link, such as "My Instagram:", with no other content
 _SITES = (
     "facebook|facebook page|fb|instagram|insta|ig|twitter|tik ?tok|snap(?:chat)?|youtube|discord|twitch|telegram|whats ?app|patreon|pinterest|tumblr"
     "|google ?\\+?|vk|vkontakte|вк|вконтакте|инстаграм|фейсбук|телеграм|weibo|微博|threads|linkedin|reddit|website|web|site|blog|e-?mail|mail|contact"
     "|newsletter|merch|shop|インスタ|ツイッター|페이스북|인스타그램"
 )
-_OWN = "my|our|on|official|mon|ma|mes|mi|mis|meu|mein|il mio|мой|наш"
-_LABEL = re.compile(rf"[\W_]*(?:(?:{_OWN})\s+)?(?:{_SITES})[\W_]*(?:@?[\w.]{{2,30}})?[\W_]*", re.IGNORECASE)
-_LONGEST_SENTENCE = 160  # characters; a longer one holds more than what is asked
-_LONGEST_LABEL = 30  # characters beside a link in a line of a link list
+_OWNERS = "my|our|on|official|mon|ma|mes|mi|mis|meu|mein|il mio|мой|наш"
+_LABEL = re.compile(rf"[\W_]*(?:(?:{_OWNERS})\s+)?(?:{_SITES})[\W_]*(?:@?[\w.]{{2,30}})?[\W_]*", re.IGNORECASE)
+_MAX_SENTENCE = 160  # characters; a longer sentence contains more than a request
+_MAX_LABEL = 30  # characters beside the link in a line of a link list
 
 
-def without_boilerplate(description: str, language: str) -> str:
-    r"""`description` without the sentences that ask to subscribe or follow, and without lists of links; one line per sentence.
+def remove_boilerplate(description: str, language: str) -> str:
+    r"""`description` without lists of links and without sentences that ask to subscribe or follow; one line per sentence.
 
-    >>> without_boilerplate("We bake bread.\nInstagram: https://a.b/c\nDon't forget to SUBSCRIBE! Flour, 500 g", "en")
+    >>> remove_boilerplate("We bake bread.\nInstagram: https://a.b/c\nDon't forget to SUBSCRIBE! Flour, 500 g", "en")
     'We bake bread.\nFlour, 500 g'
     """
     if "://" in description or "@" in description or "www." in description:
-        description = "\n".join(line for line in description.split("\n") if not _is_link(line))
-    lower = description.lower().replace("i\u0307", "i")
+        description = "\n".join(line for line in description.split("\n") if not _is_labelled_link(line))
+    lower = _lower(description)
     phrases = [phrase for phrase in _candidates(lower, language) if phrase in lower]
-    return "\n".join(sentence for sentence in _SENTENCE_END.split(description) if sentence and not _says_nothing(sentence, phrases))
+    return "\n".join(sentence for sentence in _SENTENCE_END.split(description) if sentence and not _is_boilerplate(sentence, phrases))
+
+
+def _lower(text: str) -> str:
+    return text.lower().replace("i\u0307", "i")  # İ becomes i and a combining dot
 
 
 def _candidates(lower: str, language: str) -> list[str]:
-    """The phrases of `language` that a text may hold, going by its characters: of English text with a dash in it, the ASCII ones."""
+    """The phrases of `language` that `lower` may contain: all whose first non-ASCII character, if any, occurs in it."""
     by_character = _by_character(language if language in _BY_LANGUAGE else "en")
     characters = {""} if lower.isascii() else {"", *lower}
     return [phrase for character in by_character.keys() & characters for phrase in by_character[character]]
@@ -134,22 +139,22 @@ def _candidates(lower: str, language: str) -> list[str]:
 
 @cache
 def _by_character(language: str) -> dict[str, list[str]]:
-    """The phrases of `language` by their first character that is not ASCII; "" for those that have none."""
+    """The phrases of `language` by their first non-ASCII character, "" for those that have none."""
     groups: dict[str, list[str]] = {}
     for phrase in _BY_LANGUAGE[language]:
         groups.setdefault(next((character for character in phrase if not character.isascii()), ""), []).append(phrase)
     return groups
 
 
-def _is_link(line: str) -> bool:
-    """Whether a line is a link with a label."""
-    rest = _LINK.sub("", line)
-    return rest != line and len(rest.strip()) <= _LONGEST_LABEL
+def _is_labelled_link(line: str) -> bool:
+    """Whether a line contains a link and at most a label beside it."""
+    label = _LINK.sub("", line)
+    return label != line and len(label.strip()) <= _MAX_LABEL
 
 
-def _says_nothing(sentence: str, phrases: list[str]) -> bool:
-    """Whether a sentence holds one of `phrases`, which are all that its text holds, or is what stands before a link."""
-    if len(sentence) > _LONGEST_SENTENCE:
+def _is_boilerplate(sentence: str, phrases: list[str]) -> bool:
+    """Whether a sentence contains one of `phrases`, those that occur in the whole text, or is a label of a link."""
+    if len(sentence) > _MAX_SENTENCE:
         return False
-    lower = sentence.lower().replace("i\u0307", "i") if phrases else ""
-    return any(phrase in lower for phrase in phrases) or len(sentence) <= _LONGEST_LABEL and _LABEL.fullmatch(sentence) is not None
+    lower = _lower(sentence) if phrases else ""
+    return any(phrase in lower for phrase in phrases) or len(sentence) <= _MAX_LABEL and _LABEL.fullmatch(sentence) is not None

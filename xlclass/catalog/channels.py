@@ -1,4 +1,4 @@
-"""What a channel is like: its frequent tags and its usual language, for videos that say little themselves."""
+"""Channel profiles: a channel's frequent tags and usual language, for videos with little text of their own."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from pyspark.sql import functions as F
 
 from xlclass.catalog.language import UNKNOWN, base_language
 
-_MOST_TAGS = 10
-_MIN_VIDEOS = 2  # that carry a tag, or declare a language, before it is the channel's
-_USUAL = 0.6  # share of the channel's declarations that its usual language needs
+_MAX_TAGS = 10
+_MIN_VIDEOS = 2  # that declare a language, before it can be the channel's usual one
+_MIN_SHARE = 0.6  # of the channel's declarations; the usual language needs more
 _VIDEO, _TAG, _LANGUAGE = "video", "tag", "language"
 
 
 def channel_profiles(rows: DataFrame) -> DataFrame:
-    """Rows of `channels` but for their version, from rows of a catalogue: one per channel that has a tag or language in common.
+    """Rows of `channels` without their version, from rows of a catalogue: one per channel with a frequent tag or a usual language.
 
-    Tags and languages are the source's own: what is detected or prepared has no part in it. Rows are read once and shuffled
-    once, to where their channel is. A tag of one video only is none of the channel's, in however many rows that video is.
+    A frequent tag occurs in at least two videos of the channel, however many rows a video has. Tags and languages are those of
+    the source, never detected or prepared ones. The rows are read once and shuffled once, by channel.
     """
-    video = F.when(F.col("video_id").isNotNull(), F.xxhash64("video_id"))  # a row without an id is no video, and of null xxhash64 gives a number
-    said = rows.where("channel_id IS NOT NULL").select("channel_id", video.alias("id"), _said().alias("said"))
-    parts = said.repartition("channel_id").select("channel_id", "id", F.explode_outer("said").alias("part"))  # `explode` asks first whether there are any
-    counted = parts.groupBy("channel_id", "part.kind", "part.value").agg(F.count("*").alias("num"), (F.min("id") < F.max("id")).alias("is_shared"))
+    video = F.when(F.col("video_id").isNotNull(), F.xxhash64("video_id"))  # xxhash64 of null is a number
+    facts = rows.where("channel_id IS NOT NULL").select("channel_id", video.alias("video"), _facts().alias("facts"))
+    facts = facts.repartition("channel_id").select("channel_id", "video", F.explode_outer("facts").alias("fact"))  # `explode` would add a filter
+    counts = facts.groupBy("channel_id", "fact.kind", "fact.value").agg(F.count("*").alias("num"), (F.min("video") < F.max("video")).alias("is_shared"))
     frequent = F.when((F.col("kind") == _TAG) & F.col("is_shared"), F.struct(-F.col("num"), "value"))
     declared = F.when(F.col("kind") == _LANGUAGE, F.struct("value", "num"))
-    profiles = counted.groupBy("channel_id").agg(
-        F.slice(F.sort_array(F.collect_list(frequent)), 1, _MOST_TAGS).getField("value").alias("tags"),
+    profiles = counts.groupBy("channel_id").agg(
+        F.slice(F.sort_array(F.collect_list(frequent)), 1, _MAX_TAGS).getField("value").alias("tags"),
         F.collect_list(declared).alias("declared"),
         F.count_if((F.col("kind") == _VIDEO) & F.col("value").isNotNull()).alias("num_videos"),
     )
-    usual = F.pandas_udf(_usual_language, "string").asNondeterministic()  # else the filter on it runs it twice, in two workers a core
+    usual = F.pandas_udf(_usual_languages, "string").asNondeterministic()  # else the filter below runs it a second time, in two workers a core
     language = usual(F.col("declared.value"), F.col("declared.num")).alias("language")
     return profiles.select("channel_id", "tags", language, "num_videos").where("size(tags) > 0 OR language IS NOT NULL")
 
 
-def _said() -> Column:
-    """What a row says of its channel, as kind and value: that there is the video, its tags, each once, and the language that it declares."""
+def _facts() -> Column:
+    """What a row contributes to its channel, as kind and value: its video, its declared language, and its tags, each once."""
     tags = F.array_distinct(F.filter(F.transform("tags", lambda tag: F.lower(F.trim(tag))), lambda tag: tag != ""))
-    others = F.array_compact(F.array(_part(_VIDEO, F.col("video_id")), F.when(F.col("language").isNotNull(), _part(_LANGUAGE, F.col("language")))))
-    return F.concat(others, F.coalesce(F.transform(tags, lambda tag: _part(_TAG, tag)), F.array()))
+    video_and_language = F.array_compact(F.array(_fact(_VIDEO, F.col("video_id")), F.when(F.col("language").isNotNull(), _fact(_LANGUAGE, F.col("language")))))
+    return F.concat(video_and_language, F.coalesce(F.transform(tags, lambda tag: _fact(_TAG, tag)), F.array()))
 
 
-def _part(kind: str, value: Column) -> Column:
+def _fact(kind: str, value: Column) -> Column:
     return F.struct(F.lit(kind).alias("kind"), value.alias("value"))
 
 
-def _usual_language(codes: pd.Series, nums: pd.Series) -> pd.Series:
-    """The base language that most of a channel's declarations name, null when none does; `codes` and `nums` hold an array per channel."""
-    return pd.Series([_most_declared(zip(*channel, strict=True)) for channel in zip(codes, nums, strict=True)], dtype=object)
+def _usual_languages(codes: pd.Series, nums: pd.Series) -> pd.Series:
+    """The usual language of each channel, null if it has none; `codes` and `nums` have an array of declared tags and their counts per channel."""
+    return pd.Series([_usual_language(zip(*channel, strict=True)) for channel in zip(codes, nums, strict=True)], dtype=object)
 
 
-def _most_declared(declared: Iterable[tuple[str, int]]) -> str | None:
+def _usual_language(declared: Iterable[tuple[str, int]]) -> str | None:
     counts: Counter[str] = Counter()
     for code, num in declared:
         counts[base_language(code)[0]] += int(num)
     del counts[UNKNOWN]
-    language, most = max(counts.items(), key=lambda item: item[1], default=(None, 0))
-    return language if most >= _MIN_VIDEOS and most > _USUAL * counts.total() else None
+    language, num = max(counts.items(), key=lambda item: item[1], default=(None, 0))
+    return language if num >= _MIN_VIDEOS and num > _MIN_SHARE * counts.total() else None

@@ -1,9 +1,9 @@
-"""Which language a video is in, in the form that all tables use: what was declared, unless the text clearly says another.
+"""Decides the language of a video: the declared one, unless the text is clearly in another.
 
-Why: in a real catalogue one declaration in thirty was wrong, nearly half of those an English that nobody chose, and the detector
-alone was wrong on one title in twenty-five. So a declared English gives way early, any other to a detection of 0.9, and hardly
-any to a language that the detector takes it for. The numbers were chosen on one half of the channels;
-`tests/bench/language.py` reports the other.
+Why: in a real catalogue one declaration in thirty was wrong, and nearly half of the wrong ones were an English that nobody had
+chosen. The detector alone was wrong on one title in twenty-five. So a detection of 0.6 overrules a declared English and one of 0.9
+another declared language; between languages that are easily confused it takes 0.985. The numbers were chosen on one half of the
+channels; `tests/bench/language.py` measures the other half.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from typing import NamedTuple
 
 from xlclass.catalog.detector import UNKNOWN, detect, detection_text
 
-__all__ = ["DECISION_VERSION", "UNKNOWN", "Decision", "base_language", "decide", "decide_all"]
+__all__ = ["DECISION_VERSION", "UNKNOWN", "Decision", "base_language", "decide_language", "decide_languages"]
 
-DECISION_VERSION = f"1-eldc-{importlib.metadata.version('eldc')}"  # raise the number when `decide` or the detector change their answers
+DECISION_VERSION = f"1-eldc-{importlib.metadata.version('eldc')}"  # raise the number when `decide_language` or the detector change their results
 
 _RENAMED = {"iw": "he", "in": "id", "nb": "no", "nn": "no", "fil": "tl", "ji": "yi", "jw": "jv", "mo": "ro", "cmn": "zh"}
 _TRADITIONAL = {"hant", "tw", "hk", "mo"}  # scripts and regions that write Chinese in traditional characters
 _NO_LANGUAGE = {"", "und", "zxx", "mul", "mis", "none", "null", "unknown"}
 
-_SURE = 0.9  # a detection that outweighs a declaration
-_CERTAIN = 0.985  # one that outweighs a declared language which is close to it
-_LIKELY = 0.6  # one that outweighs a declared English, the default of many tools, or has the channel behind it, or needs none
-_GUESS = 0.3  # below it three answers in four were wrong: unknown is better
-_FEW_LETTERS = 10  # below which a text leans on its declaration and its channel
-_CLOSE = (  # languages that are taken for each other, or that the detector takes for one it knows
+# Minimum confidence of a detection
+_SURE = 0.9  # to overrule a declaration, or in a short text the channel
+_CERTAIN = 0.985  # to overrule a declared language that is easily confused with the detected one
+_LIKELY = 0.6  # to overrule a declared English (the default of many tools), a declaration against the channel, or the channel
+_GUESS = 0.3  # to be used at all: below it three results in four were wrong
+_MIN_LETTERS = 10  # a shorter text is weak evidence
+_CONFUSED = (  # languages that are mistaken for each other, or that the detector mistakes for a supported one
     {"id", "ms", "jv", "su"}, {"hr", "sr", "bs", "sh", "sl", "mk"}, {"bg", "mk"}, {"zh", "yue"}, {"zh-Hant", "yue"}, {"no", "da", "sv"}, {"cs", "sk"},
     {"es", "gl", "ca"}, {"pt", "gl"}, {"nl", "af"}, {"de", "lb", "gsw"}, {"et", "vro"}, {"tl", "ceb"}, {"hi", "mr", "ne", "bh"}, {"ru", "be"}, {"az", "tr"},
     {"kk", "ky", "tt", "mn", "tg", "ba", "uz"}, {"fa", "ps"}, {"ur", "sd"}, {"ar", "ku"},
@@ -36,11 +37,11 @@ _CLOSE = (  # languages that are taken for each other, or that the detector take
 
 
 class Decision(NamedTuple):
-    """A video's language and locale, their source, and the detector's confidence in them.
+    """A video's language and locale, their source, and the detector's confidence in the language.
 
-    `source` is `declared`, `detected`, `channel` or `unknown`. The locale is null unless the declaration stands; the
-    confidence is null where the detector said another language or none. A declaration was overruled where the source is
-    `detected` although the declared tag names a language.
+    `source` is `declared`, `detected`, `channel` or `unknown`. The locale is null unless the source is `declared`. The
+    confidence is null if the detector found another language or none. A declaration was overruled if the source is `detected`
+    although the declared tag names a language.
     """
 
     language: str
@@ -51,10 +52,10 @@ class Decision(NamedTuple):
 
 @lru_cache(maxsize=1_024)
 def base_language(declared: str | None) -> tuple[str, str | None]:
-    """The language and the locale that a declared BCP 47 tag means: `(language, locale)`.
+    """The language and the locale of a declared BCP 47 tag.
 
-    The language is the base code, `und` where there is none; Chinese keeps its script. The locale is the tag in
-    canonical case, null where none was declared.
+    The language is the base code, `und` if the tag names none; Chinese keeps its script. The locale is the tag in canonical
+    case, null if the tag names no language.
 
     >>> base_language("en-GB"), base_language("iw"), base_language("zh_tw"), base_language(None)
     (('en', 'en-GB'), ('he', 'he'), ('zh-Hant', 'zh-TW'), ('und', None))
@@ -71,65 +72,64 @@ def base_language(declared: str | None) -> tuple[str, str | None]:
     return code, locale
 
 
-def decide(declared: str | None, detected: tuple[str, float], num_letters: int, channel_language: str | None) -> Decision:
-    """The language of a video, from its declared tag, what `detect` said of its text, and its channel's usual language.
+def decide_language(declared: str | None, detection: tuple[str, float], num_letters: int, channel_language: str | None) -> Decision:
+    """The language of a video, from its declared tag, the result of `detect` for its text, and its channel's usual language.
 
-    `num_letters` is how many meaningful characters the text has, from ten on any number; the channel's language may be null.
+    `num_letters` is the number of letters and digits in the text; from ten on the exact number does not matter.
 
-    >>> decide("en-GB", ("en", 0.99), 40, None)
+    >>> decide_language("en-GB", ("en", 0.99), 40, None)
     Decision(language='en', locale='en-GB', source='declared', confidence=0.99)
-    >>> decide("en", ("ar", 0.98), 40, None)
+    >>> decide_language("en", ("ar", 0.98), 40, None)
     Decision(language='ar', locale=None, source='detected', confidence=0.98)
-    >>> decide("sr", ("hr", 0.55), 40, None)
+    >>> decide_language("sr", ("hr", 0.55), 40, None)
     Decision(language='sr', locale='sr', source='declared', confidence=None)
     """
     language, locale = base_language(declared)
-    seen, confidence = detected
+    detected, confidence = detection
     channel = channel_language or UNKNOWN
     if language == UNKNOWN:
-        return _undeclared(seen, confidence, num_letters, channel)
-    if seen not in (language, UNKNOWN) and confidence >= _needed(language, seen, num_letters, channel):
-        return Decision(seen, None, "detected", confidence)
-    return Decision(language, locale, "declared", confidence if seen == language else None)
+        return _decide_undeclared(detected, confidence, num_letters, channel)
+    if detected not in (language, UNKNOWN) and confidence >= _min_confidence(language, detected, num_letters, channel):
+        return Decision(detected, None, "detected", confidence)
+    return Decision(language, locale, "declared", confidence if detected == language else None)
 
 
-def decide_all(
+def decide_languages(
     titles: Iterable[str | None],
     tags: Iterable[Sequence[str] | None],
     descriptions: Iterable[str | None],
     declared: Iterable[str | None],
     channel_languages: Iterable[str | None],
 ) -> list[Decision]:
-    """The decision for each video; all columns are of one length, and any value may be null."""
+    """The decision for each video; all columns have one length, and each value may be null."""
     texts = [detection_text(*fields) for fields in zip(titles, tags, descriptions, strict=True)]
-    letters = map(_num_letters, texts)
-    return [decide(*row) for row in zip(declared, detect(texts), letters, channel_languages, strict=True)]
+    return [decide_language(*row) for row in zip(declared, detect(texts), map(_num_letters, texts), channel_languages, strict=True)]
 
 
 def _num_letters(text: str) -> int:
-    """How many letters and digits the text has, or a number of at least _FEW_LETTERS when there are as many."""
-    of_head = sum(map(str.isalnum, text[: 2 * _FEW_LETTERS]))
-    return of_head if of_head >= _FEW_LETTERS else sum(map(str.isalnum, text))
+    """The number of letters and digits in the text, or of those at its start if they are enough."""
+    num_at_start = sum(map(str.isalnum, text[: 2 * _MIN_LETTERS]))
+    return num_at_start if num_at_start >= _MIN_LETTERS else sum(map(str.isalnum, text))
 
 
-def _undeclared(seen: str, confidence: float, num_letters: int, channel: str) -> Decision:
-    """The decision where nothing was declared."""
-    if channel != UNKNOWN and confidence < (_LIKELY if num_letters >= _FEW_LETTERS else _SURE):
-        return Decision(channel, None, "channel", confidence if seen == channel else None)
-    if seen != UNKNOWN and confidence >= _GUESS:
-        return Decision(seen, None, "detected", confidence)
+def _decide_undeclared(detected: str, confidence: float, num_letters: int, channel: str) -> Decision:
+    """The decision for a video without a declared language."""
+    if channel != UNKNOWN and confidence < (_LIKELY if num_letters >= _MIN_LETTERS else _SURE):
+        return Decision(channel, None, "channel", confidence if detected == channel else None)
+    if detected != UNKNOWN and confidence >= _GUESS:
+        return Decision(detected, None, "detected", confidence)
     return Decision(UNKNOWN, None, "unknown", None)
 
 
-def _needed(language: str, seen: str, num_letters: int, channel: str) -> float:
-    """The confidence that a detection needs to overrule a declared `language`."""
-    if any({language, seen} <= group for group in _CLOSE):
+def _min_confidence(language: str, detected: str, num_letters: int, channel: str) -> float:
+    """The confidence with which a detection overrules a declared `language`."""
+    if any({language, detected} <= group for group in _CONFUSED):
         return _CERTAIN
-    if num_letters < _FEW_LETTERS:
+    if num_letters < _MIN_LETTERS:
         return _SURE
-    return _LIKELY if language == "en" or seen == channel else _SURE
+    return _LIKELY if language == "en" or detected == channel else _SURE
 
 
 def _canonical(subtag: str) -> str:
-    """A subtag in BCP 47's case: scripts in title case, regions in capitals."""
+    """A subtag in the case of BCP 47: scripts in title case, regions in capitals."""
     return {4: subtag.title(), 2: subtag.upper()}.get(len(subtag), subtag.lower())

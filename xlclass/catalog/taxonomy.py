@@ -1,4 +1,4 @@
-"""The taxonomy: categories in their order, and the words that sources use for them."""
+"""The taxonomy: the categories in order, and the aliases that sources use for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xlclass.runtime.toml_settings import read_toml
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """`categories` are ids in order; `names` their names for people; `aliases` map a source's word to an id."""
+    """`categories` are ids in order; `names` maps an id to its display name, `aliases` a source's label to an id."""
 
     categories: tuple[str, ...]
     names: dict[str, str]
@@ -19,10 +19,10 @@ class Taxonomy:
 
 
 def load_taxonomy(file: str | Path) -> Taxonomy:
-    """The taxonomy in the TOML file: a list of `[[category]]` tables with `id`, and if wanted `name` and `aliases`.
+    """The taxonomy in the TOML file: a list of `[[category]]` tables with `id` and, optionally, `name` and `aliases`.
 
     Raises:
-        SettingsError: the file is missing, not TOML, without categories, or gives one id or alias twice.
+        SettingsError: the file is missing, not TOML, without categories, or uses one id or alias twice.
     """
     table = read_toml(file, "taxonomy.file")
     rows = table.get("category")
@@ -31,23 +31,23 @@ def load_taxonomy(file: str | Path) -> Taxonomy:
     names: dict[str, str] = {}
     aliases: dict[str, str] = {}
     for row in rows:
-        category = _checked(row, file)
-        for word in dict.fromkeys([category, *(alias.strip() for alias in row.get("aliases", []))]):
-            if word in aliases:
-                raise SettingsError(f"{file}: category {category}: the alias {word!r} already means {aliases[word]}")
-            aliases[word] = category
+        category = _checked_id(row, file)
+        for alias in dict.fromkeys([category, *(alias.strip() for alias in row.get("aliases", []))]):
+            if alias in aliases:
+                raise SettingsError(f"{file}: category {category}: the alias {alias!r} already means {aliases[alias]}")
+            aliases[alias] = category
         names[category] = row.get("name", category)
     return Taxonomy(tuple(names), names, aliases)
 
 
-def _checked(row: object, file: str | Path) -> str:
-    """The id of one category table, all of whose keys are known and well typed."""
+def _checked_id(row: object, file: str | Path) -> str:
+    """The id of one category table, after a check of its keys and their types."""
     if not isinstance(row, dict):
         raise SettingsError(f"{file}: expected [[category]] tables with an id, found category = [{row!r} ...]")
     category, aliases = row.get("id"), row.get("aliases", [])
-    unknown = set(row) - {"id", "name", "aliases"}
-    if unknown or not isinstance(category, str) or not category or not isinstance(row.get("name", ""), str):
+    has_unknown_key = not row.keys() <= {"id", "name", "aliases"}
+    if has_unknown_key or not isinstance(category, str) or not category or not isinstance(row.get("name", ""), str):
         raise SettingsError(f"{file}: a category needs an id, and may have a name and aliases; found {row!r}")
-    if not isinstance(aliases, list) or not all(isinstance(word, str) for word in aliases):
+    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
         raise SettingsError(f"{file}: category {category}: aliases must be a list of words, found {aliases!r}")
     return category

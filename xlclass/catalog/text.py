@@ -1,10 +1,11 @@
-"""The one preparation of a video's text: the same function for training, backfill, stream and command line.
+"""The preparation of a video's text: one pure function for training, backfill, stream and command line.
 
-Why the steps stand in this order: characters first, because every pattern after them means plain ones; sentences of a
-description before links leave them; links before hashtags, for a `#` in a link is none; case after hashtags, which need
-it; what is shortened and written out after case; phone numbers last, on the joined text, for spaces are part of them. So
-no step makes work for an earlier one, and a prepared text prepared again is the same. Repairing surrogates, joining and
-cutting cannot be switched off: without them a text cannot be stored.
+Why the steps run in this order. Characters come first, because all later patterns assume plain ones. Boilerplate sentences
+of a description come before links, because a link helps to recognise them. Links come before hashtags, because a `#` inside
+a link starts no hashtag. Case comes after hashtags, which need it, and before repeated letters and abbreviations. Phone
+numbers come last, on the joined text, because they contain spaces. In this order no step creates work for an earlier one,
+and a prepared text that is prepared again stays the same. Repairing surrogates, joining and truncating cannot be switched
+off: without them a text cannot be stored.
 """
 
 from __future__ import annotations
@@ -20,39 +21,38 @@ from itertools import islice
 from typing import NamedTuple
 
 from xlclass.catalog import emojis, words
-from xlclass.catalog.abbreviations import ANY, table_of, written_out
-from xlclass.catalog.boilerplate import without_boilerplate
+from xlclass.catalog.abbreviations import ANY, expand_abbreviations, table_for
+from xlclass.catalog.boilerplate import remove_boilerplate
 from xlclass.catalog.cleaning import (
-    compatible,
-    composed,
-    cut,
+    collapse_spaces,
+    count_letters,
     has_entity,
-    num_letters,
-    repaired,
-    spaced,
-    unescaped,
-    visible,
-    without_contacts,
-    without_phones,
+    normalize_nfc,
+    normalize_nfkc,
+    remove_contacts,
+    remove_invisible,
+    remove_phone_numbers,
+    repair_surrogates,
+    truncate,
+    unescape_entities,
 )
-from xlclass.catalog.hashtags import hashtags_split
-from xlclass.catalog.repeats import shortened
-from xlclass.catalog.words import folded
+from xlclass.catalog.hashtags import split_hashtags
+from xlclass.catalog.repeats import shorten_runs
 from xlclass.config import TextSettings
 from xlclass.errors import SettingsError
 
-# Without lower case noisy titles gain 0.4 points more, within the heads' luck, but Chinese ones lose 2 (tests/bench/text_quality.py): it stays on.
-# Tags that are joined words without a number sign stay as they are: taking them apart cost a fifth of the whole and gained nothing.
+# "case" stays on: without it noisy titles gain 0.4 points, no more than the heads vary, but Chinese ones lose 2 (tests/bench/text_quality.py).
+# Tags without a `#` are not split into words: splitting them took a fifth of the total time and gained nothing.
 STEPS = ("invisible", "compatibility", "entities", "boilerplate", "emoji", "contacts", "hashtags", "case", "repeats", "abbreviations", "duplicates")
 
-_RECIPE = 4  # raise when `prepare` changes its answers
-_READ_AHEAD = 4  # a field is read to this many times the cap; what lies beyond cannot matter once it is cleaned, and may be 10 MB
-_NESTED = 4  # times that a text is taken to be escaped
-_MOST_TAGS = 500
+_RECIPE = 4  # raise it when `prepare` changes its results
+_READ_FACTOR = 4  # a field is cut at this many times max_characters before it is cleaned, because it may have 10 MB
+_MAX_ESCAPE_LEVELS = 4
+_MAX_TAGS = 500
 
 
 class Prepared(NamedTuple):
-    """A text as it is encoded (null when there is none), the fields it was made of, and ok, short or empty."""
+    """The text to encode, null if nothing is left; the fields that it contains; and its quality: ok, short or empty."""
 
     text: str | None
     source: str | None
@@ -61,7 +61,7 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Preparation:
-    """The preparation under some settings, with the abbreviations of each language; it may be pickled."""
+    """The preparation under some settings, with the abbreviations of each language; it can be pickled."""
 
     settings: TextSettings
     abbreviations: Mapping[str, Mapping[str, str]]
@@ -71,7 +71,7 @@ class Preparation:
         """The preparation that `text` describes.
 
         Raises:
-            SettingsError: `text.skip` names a step that there is not.
+            SettingsError: `text.skip` names an unknown step.
         """
         for step in text.skip:
             if step not in STEPS:
@@ -80,10 +80,10 @@ class Preparation:
 
     @cached_property
     def version(self) -> str:
-        """Names exactly what `prepare` does: its recipe, and a digest of its settings, tables and dictionaries.
+        """Identifies the results of `prepare`: the recipe's number, and a digest of settings, abbreviations and library versions.
 
-        The path of the table is not part of it, only what it holds. Nor is Python's version of Unicode: what it says of a
-        character that it knows never changes (Unicode's stability policies on normalisation and case).
+        The path of the abbreviations file is not part of it, only the contents. Python's version of Unicode is not part of it
+        either: what it defines for an existing character never changes (Unicode's stability policies on normalisation and case).
         """
         settings = dataclasses.asdict(self.settings) | {"abbreviations": self.abbreviations, "skip": sorted(self.settings.skip)}
         libraries = {name: importlib.metadata.version(name) for name in (emojis.LIBRARY, words.LIBRARY)}
@@ -91,89 +91,100 @@ class Preparation:
         return f"{_RECIPE}-{digest[:8]}"
 
     def prepare(self, title: str | None, tags: Iterable[str] | None, description: str | None, channel_tags: Iterable[str] | None, language: str) -> Prepared:
-        """The text of a video: title and tags, the description always or when those are short, the channel's tags when all are.
+        """The prepared text of a video.
 
-        Never raises on any strings, and gives the same answer for the same arguments everywhere. A prepared text that is
-        prepared again, as a title of the same language, is the same (unless the steps "invisible" or "compatibility" are off).
-        Of `tags` and `channel_tags`, what is no string is left out.
+        It contains title and tags; the description always, or only if those are short (`text.description`); and the channel's
+        tags if all of them together are short. Values of `tags` and `channel_tags` that are no strings are ignored.
+
+        Never raises, whatever the strings contain, and gives the same result for the same arguments everywhere. A prepared
+        text, prepared again as a title of the same language, stays the same, unless "invisible" or "compatibility" is off.
 
         >>> from xlclass.config import TextSettings
         >>> Preparation.from_settings(TextSettings(), {}).prepare("Best GOALS!!!", ["#WorldCup", "football"], None, None, "en")
         Prepared(text='best goals! world cup football', source='title+tags', quality='ok')
         """
-        most, enough = self.settings.max_characters, self.settings.min_letters
-        found = {"title": self._clean(title, language), "tags": self._clean_tags(tags, language)}
-        num_found = num_letters(" ".join(found.values()), enough)
-        if num_found < enough or self.settings.description == "always" and len(found["title"]) + len(found["tags"]) < most:
-            found["description"] = self._clean(description, language, in_sentences=True)
-        if num_found < enough and num_found + num_letters(found["description"], enough) < enough:
-            found["channel_tags"] = self._clean_tags(_others(channel_tags, tags), language)
-        text = " ".join(value for value in found.values() if value)
-        text = cut(without_phones(text) if "contacts" in self._on else text, most)
+        max_characters, min_letters = self.settings.max_characters, self.settings.min_letters
+        fields = {"title": self._clean(title, language), "tags": self._clean_tags(_strings(tags, _MAX_TAGS), language)}
+        num_letters = count_letters(" ".join(fields.values()), min_letters)
+        if num_letters < min_letters or self.settings.description == "always" and len(fields["title"]) + len(fields["tags"]) < max_characters:
+            fields["description"] = self._clean(description, language, in_sentences=True)
+        if num_letters < min_letters and num_letters + count_letters(fields["description"], min_letters) < min_letters:
+            fields["channel_tags"] = self._clean_tags(_new_tags(channel_tags, tags), language)
+        text = " ".join(filter(None, fields.values()))
+        text = truncate(remove_phone_numbers(text) if "contacts" in self._active else text, max_characters)
         if not text:
             return Prepared(None, None, "empty")
-        return Prepared(text, "+".join(name for name, value in found.items() if value), "ok" if num_letters(text, enough) >= enough else "short")
+        source = "+".join(name for name, value in fields.items() if value)
+        return Prepared(text, source, "ok" if count_letters(text, min_letters) >= min_letters else "short")
 
     @cached_property
-    def _on(self) -> frozenset[str]:
+    def _active(self) -> frozenset[str]:
         """The steps that are not switched off."""
         return frozenset(STEPS) - set(self.settings.skip)
 
     @cached_property
     def _tables(self) -> dict[str, dict[str, str]]:
-        return {language: table_of(self.abbreviations, language) for language in (ANY, *self.abbreviations)}
+        return {language: table_for(self.abbreviations, language) for language in (ANY, *self.abbreviations)}
 
-    def _clean_tags(self, tags: Iterable[str] | None, language: str) -> str:
-        """The tags as one cleaned text, without those that were there before."""
-        most = _READ_AHEAD * self.settings.max_characters
-        kept = [tag[:most] for tag in islice(() if tags is None else tags, _MOST_TAGS) if isinstance(tag, str)]
-        if "duplicates" in self._on:
-            kept = list({tag.lower(): tag for tag in kept}.values())
-        return self._clean(" ".join(kept), language)
+    @property
+    def _max_read(self) -> int:
+        return _READ_FACTOR * self.settings.max_characters
+
+    def _clean_tags(self, tags: list[str], language: str) -> str:
+        """The tags as one cleaned text, each once whatever its case."""
+        tags = [tag[: self._max_read] for tag in tags[:_MAX_TAGS]]
+        if "duplicates" in self._active:
+            tags = list({tag.lower(): tag for tag in tags}.values())
+        return self._clean(" ".join(tags), language)
 
     def _clean(self, text: str | None, language: str, in_sentences: bool = False) -> str:
-        """A field after all steps that look at one field; a text in sentences loses those that are boilerplate."""
+        """A field after all steps that handle one field; a text `in_sentences` loses its boilerplate sentences."""
         if not text:
             return ""
-        on = self._on
-        text = self._plain(text[: _READ_AHEAD * self.settings.max_characters])
-        if in_sentences and "boilerplate" in on:
-            text = without_boilerplate(text, language)
-        if "emoji" in on:
-            text = emojis.named_emojis(text) if self.settings.emoji == "names" else emojis.without_emojis(text)
-        if "contacts" in on:
-            text = without_contacts(text)
-        if "hashtags" in on:
-            text = hashtags_split(text, language)
-        return self._worded(text, language)
+        active = self._active
+        text = self._decode(text[: self._max_read])
+        if in_sentences and "boilerplate" in active:
+            text = remove_boilerplate(text, language)
+        if "emoji" in active:
+            text = emojis.name_emojis(text) if self.settings.emoji == "names" else emojis.remove_emojis(text)
+        if "contacts" in active:
+            text = remove_contacts(text)
+        if "hashtags" in active:
+            text = split_hashtags(text, language)
+        return self._normalize_words(text, language)
 
-    def _plain(self, text: str) -> str:
-        """A field in plain characters, however often it was escaped."""
-        text = repaired(text)
-        for _ in range(_NESTED):
-            text = self._visible(text)
-            if "entities" not in self._on or not has_entity(text):
+    def _decode(self, text: str) -> str:
+        """A field in plain characters, after all levels of HTML escapes."""
+        text = repair_surrogates(text)
+        for _ in range(_MAX_ESCAPE_LEVELS):
+            text = self._normalize_characters(text)
+            if "entities" not in self._active or not has_entity(text):
                 return text
-            text = unescaped(text)
-        return self._visible(text.replace("&", " "))
+            text = unescape_entities(text)
+        return self._normalize_characters(text.replace("&", " "))
 
-    def _visible(self, text: str) -> str:
-        text = visible(text) if "invisible" in self._on else text
-        return compatible(text)[: _READ_AHEAD * self.settings.max_characters] if "compatibility" in self._on else text
+    def _normalize_characters(self, text: str) -> str:
+        text = remove_invisible(text) if "invisible" in self._active else text
+        return normalize_nfkc(text)[: self._max_read] if "compatibility" in self._active else text
 
-    def _worded(self, text: str, language: str) -> str:
-        """A field in the words that the encoder reads, with single spaces between them."""
-        on = self._on
-        if "case" in on:
-            text = composed(folded(text, language))
-        if "repeats" in on:
-            text = shortened(text, language)
-        if "abbreviations" in on and self.abbreviations:
-            text = written_out(text, self._tables.get(language, self._tables[ANY]))
-        return spaced(text)
+    def _normalize_words(self, text: str, language: str) -> str:
+        """A field with case, repeated letters and abbreviations normalised, and single spaces between words."""
+        active = self._active
+        if "case" in active:
+            text = normalize_nfc(words.lower_case(text, language))
+        if "repeats" in active:
+            text = shorten_runs(text, language)
+        if "abbreviations" in active and self.abbreviations:
+            text = expand_abbreviations(text, self._tables.get(language, self._tables[ANY]))
+        return collapse_spaces(text)
 
 
-def _others(channel_tags: Iterable[str] | None, tags: Iterable[str] | None) -> list[str]:
-    """The channel's tags that the video does not carry itself."""
-    own = {tag.strip().lower() for tag in (() if tags is None else tags) if isinstance(tag, str)}
-    return [tag for tag in (() if channel_tags is None else channel_tags) if isinstance(tag, str) and tag.strip().lower() not in own]
+def _strings(values: Iterable[object] | None, limit: int | None = None) -> list[str]:
+    """The strings among the first `limit` values; a null list has none."""
+    return [value for value in islice(() if values is None else values, limit) if isinstance(value, str)]
+
+
+def _new_tags(channel_tags: Iterable[str] | None, tags: Iterable[str] | None) -> list[str]:
+    """The channel's tags that the video does not have itself."""
+    video_tags = {tag.strip().lower() for tag in _strings(tags)}
+    return [tag for tag in _strings(channel_tags) if tag.strip().lower() not in video_tags]

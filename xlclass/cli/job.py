@@ -39,7 +39,7 @@ def run_job(
     parser.add_argument("--lake", metavar="PATH", help="write to this lake instead of the settings' lake.path")
     parser.add_argument(
         "--log",
-        choices=logs.FORMS,
+        choices=logs.FORMATS,
         default="auto",
         metavar="FORM",
         help="messages on standard error: text, json, or auto (text at a terminal, else JSON lines)",
@@ -47,9 +47,9 @@ def run_job(
     if arguments:
         arguments(parser)
     parsed = parser.parse_args(argv)
-    form = logs.log_form(parsed.log, name, uuid.uuid4().hex[:16])
+    form = logs.choose_format(parsed.log, name, uuid.uuid4().hex[:16])
     logs.configure(form)
-    sys.excepthook = logs.end_with
+    sys.excepthook = logs.print_exception
     try:
         settings = load_settings(parsed.conf)
         _run(form, settings, parsed, body)
@@ -77,10 +77,10 @@ def _record(run: Run, outcome: str, message: str) -> None:
         log.warning("the run's row could not be written: %.200s", error)
 
 
-def _run(form: logs.LogForm, settings: Settings, parsed: argparse.Namespace, body: Body) -> None:
+def _run(form: logs.LogFormat, settings: Settings, parsed: argparse.Namespace, body: Body) -> None:
     from xlclass.catalog import load_preparation
     from xlclass.catalog.taxonomy import load_taxonomy
-    from xlclass.encoders.capacity import available_memory, require_room, size, worker_bytes
+    from xlclass.encoders.capacity import available_memory, parse_size, require_memory, worker_bytes
     from xlclass.lake.progress import Monitor
     from xlclass.lake.runs import Run
     from xlclass.lake.session import open_session
@@ -91,11 +91,11 @@ def _run(form: logs.LogForm, settings: Settings, parsed: argparse.Namespace, bod
     root = lake_root(settings, parsed.lake)
     room = available_memory()  # before the session, which takes a part of what it is to be compared with
     spark = open_session(form.job)
-    spark.sparkContext.setLocalProperty(logs.PROPERTY, form.to_text())
+    spark.sparkContext.setLocalProperty(logs.LOCAL_PROPERTY, form.to_text())
     if form.job in _ENCODING and spark.sparkContext.master.startswith("local"):
         try:
-            heap = size("spark.driver.memory", spark.conf.get("spark.driver.memory", "1g"))
-            require_room(spark.sparkContext.defaultParallelism, room, heap, worker_bytes(settings.encoder))
+            heap = parse_size("spark.driver.memory", spark.conf.get("spark.driver.memory", "1g"))
+            require_memory(spark.sparkContext.defaultParallelism, room, heap, worker_bytes(settings.encoder))
         except MachineError as error:  # a small catalogue may do with less, so it is tried
             log.warning("%s", error)
     lake = Lake(spark, root)

@@ -26,18 +26,18 @@ from xlclass.catalog import load_preparation
 from xlclass.catalog.taxonomy import load_taxonomy
 from xlclass.config import Settings, lake_root, load_settings
 from xlclass.encoders import resolve_encoder
-from xlclass.encoders.capacity import GIB, available_memory, require_room, size, size_text, worker_bytes
+from xlclass.encoders.capacity import GIB, available_memory, format_size, parse_size, require_memory, worker_bytes
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import EncoderError, LakeError, MachineError, XlclassError
 from xlclass.runtime.redaction import redacted
-from xlclass.runtime.requirements import DELTA, lacking_jars, require_java
+from xlclass.runtime.requirements import DELTA, missing_jars, require_java
 from xlclass.schemas import unpack_vectors
 
 SENTENCE = "Les meilleurs buts de la Ligue des champions"
 _MIN_COSINE = 0.9999  # between an executor's vector and the driver's, both as float16
 _MAX_CLOCK_SECONDS = 5.0  # difference between two clocks; larger ones make times in the tables misleading
 _MIN_FREE = 2 * GIB  # disk space that a backfill of about ten thousand videos stages
-_MIN_FREE_TEXT = size_text(_MIN_FREE)
+_MIN_FREE_TEXT = format_size(_MIN_FREE)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _version(name: str) -> str | None:
 
 
 def _jars(_: _Context) -> str:
-    lacking = lacking_jars()
+    lacking = missing_jars()
     if lacking:
         raise MachineError(f"Spark's jars lack {' and '.join(lacking)} of Delta {DELTA}, or they are damaged: run `xlclass setup`")
     return f"Delta {DELTA} is among Spark's jars"
@@ -170,8 +170,8 @@ def _disk(context: _Context) -> str:
     free = {name: shutil.disk_usage(folder).free for name, folder in folders.items() if folder.is_dir()}
     for name, num_bytes in free.items():
         if num_bytes < _MIN_FREE:
-            raise MachineError(f"{size_text(num_bytes)} free for {name} ({folders[name]}), less than {_MIN_FREE_TEXT}: free some space or use another folder")
-    return ", ".join(f"{size_text(num_bytes)} free for {name}" for name, num_bytes in free.items())
+            raise MachineError(f"{format_size(num_bytes)} free for {name} ({folders[name]}), less than {_MIN_FREE_TEXT}: free some space or use another folder")
+    return ", ".join(f"{format_size(num_bytes)} free for {name}" for name, num_bytes in free.items())
 
 
 def _session(context: _Context) -> str:
@@ -189,13 +189,13 @@ def _memory(context: _Context) -> str:
     conf, worker = context.spark.conf, worker_bytes(context.settings.encoder)
     if context.spark.sparkContext.master.startswith("local"):
         cores = context.spark.sparkContext.defaultParallelism
-        require_room(cores, context.free_memory, size("spark.driver.memory", conf.get("spark.driver.memory", "1g")), worker)
-        return f"{cores} Python workers of {size_text(worker)} fit into the {size_text(context.free_memory or 0)} that were free"
+        require_memory(cores, context.free_memory, parse_size("spark.driver.memory", conf.get("spark.driver.memory", "1g")), worker)
+        return f"{cores} Python workers of {format_size(worker)} fit into the {format_size(context.free_memory or 0)} that were free"
     cores, overhead = int(conf.get("spark.executor.cores", "1")), conf.get("spark.executor.memoryOverhead", "")
-    if not overhead or size("spark.executor.memoryOverhead", overhead if overhead[-1].isalpha() else f"{overhead}m") < cores * worker:
-        needed = f"{cores} Python workers of {size_text(worker)}"
+    if not overhead or parse_size("spark.executor.memoryOverhead", overhead if overhead[-1].isalpha() else f"{overhead}m") < cores * worker:
+        needed = f"{cores} Python workers of {format_size(worker)}"
         raise MachineError(f"spark.executor.memoryOverhead is {overhead or 'not set'}, but must hold {needed}: `xlclass plan` prints the value")
-    return f"spark.executor.memoryOverhead {overhead} holds {cores} Python workers of {size_text(worker)}"
+    return f"spark.executor.memoryOverhead {overhead} holds {cores} Python workers of {format_size(worker)}"
 
 
 def _executors(context: _Context) -> str:

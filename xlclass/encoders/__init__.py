@@ -1,4 +1,4 @@
-"""Text to vector: every encoder behind one contract."""
+"""Encoders: text to vector, every encoder behind one contract."""
 
 from __future__ import annotations
 
@@ -13,35 +13,36 @@ if TYPE_CHECKING:
 
 
 def resolve_encoder(settings: Settings) -> EncoderSpec:
-    """The encoder that the settings name, on this machine's disk and checked. Call it on the driver, once.
+    """The encoder of the settings, present on this machine's disk and checked. Call it once, on the driver.
 
     Raises:
-        EncoderError: it is missing, damaged, or not of the contract.
-        SettingsError: `encoder.precision` asks of a SavedModel what only the embedded encoder can do.
+        EncoderError: the encoder is missing, damaged, or breaks the contract.
+        SettingsError: `encoder.precision` is set for a SavedModel; only the embedded encoder has it.
     """
-    spec, wanted = _resolved(settings), settings.encoder
-    texts, characters = wanted.batch_texts or spec.batch_texts, wanted.batch_characters or spec.batch_characters
+    spec, encoder = _resolve(settings), settings.encoder
+    texts, characters = encoder.batch_texts or spec.batch_texts, encoder.batch_characters or spec.batch_characters
     return dataclasses.replace(spec, batch_texts=texts, batch_characters=characters)
 
 
-def _resolved(settings: Settings) -> EncoderSpec:
-    from xlclass.encoders.shipping import ARCHIVE, as_shipped, located
+def _resolve(settings: Settings) -> EncoderSpec:
+    """The encoder of the settings with its own batch sizes."""
+    from xlclass.encoders.shipping import ARCHIVE, local_path, with_shipped_path
 
-    wanted = settings.encoder
-    if wanted.model == "embedded":
+    encoder = settings.encoder
+    if encoder.model == "embedded":
         from xlclass.encoders.muse.build import embedded_encoder
 
-        cache = settings.resolve(wanted.cache)
-        return as_shipped(embedded_encoder(located(cache), wanted.precision, build=not cache.startswith(ARCHIVE)), cache)
-    if wanted.precision != "float32":
+        cache = settings.resolve(encoder.cache)
+        return with_shipped_path(embedded_encoder(local_path(cache), encoder.precision, build=not cache.startswith(ARCHIVE)), cache)
+    if encoder.precision != "float32":
         raise SettingsError(
-            f'{settings.file}: encoder.precision = "{wanted.precision}" needs encoder.model = "embedded"; the SavedModel {wanted.model} brings its own'
+            f'{settings.file}: encoder.precision = "{encoder.precision}" needs encoder.model = "embedded"; the SavedModel {encoder.model} brings its own'
         )
     from xlclass.encoders.saved_model import saved_model_encoder
 
     try:
-        model = settings.resolve(wanted.model)
-        shipped = model.startswith(ARCHIVE)
-        return as_shipped(saved_model_encoder(str(located(model)) if shipped else model, wanted.languages), model)
+        model = settings.resolve(encoder.model)
+        handle = str(local_path(model)) if model.startswith(ARCHIVE) else model
+        return with_shipped_path(saved_model_encoder(handle, encoder.languages), model)
     except EncoderError as error:
         raise EncoderError(f"{settings.file}: {error}") from error

@@ -1,6 +1,6 @@
-"""A column of texts to packed vectors: cut into batches by length, a text that breaks the encoder set apart.
+"""Encodes a column of texts in batches of similar length, and isolates texts that the encoder fails on.
 
-Spark's workers (`udf.py`) and the command line (`xlclass/pipeline/classifier.py`) encode by this alone.
+Spark's workers (`udf.py`) and the command line (`xlclass/pipeline/classifier.py`) both encode through this module.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from xlclass.encoders.contract import Encoder
 from xlclass.schemas import MAX_FLOAT16, pack_vectors
 
 log = logging.getLogger(__name__)
-FAILED, NOT_FINITE = b"F", b"N"  # in place of a vector, which has two bytes a number
+FAILED, NOT_FINITE = b"F", b"N"  # in place of a vector; a vector has two bytes per number, so these never look like one
 
 
 def embed_column(texts: Sequence[str | None], encoder: Encoder, batch_texts: int, batch_characters: int) -> list[bytes | None]:
-    """The packed vector of each text, null for a null or empty one; equal texts are encoded once.
+    """The packed vector of each text, null for a null or empty text; equal texts are encoded once.
 
-    A text on which the encoder fails has FAILED, one whose vector no float16 can hold (NaN, infinity) NOT_FINITE in place of
-    a vector; the others of its batch are encoded without it.
+    A text that the encoder fails on has FAILED in place of a vector, and the other texts of its batch are encoded without it. A
+    vector with a number out of the range of float16 (NaN, infinity) becomes NOT_FINITE.
     """
     distinct = list(dict.fromkeys(text for text in texts if text))
     packed: dict[str, bytes] = {}
@@ -32,10 +32,10 @@ def embed_column(texts: Sequence[str | None], encoder: Encoder, batch_texts: int
 
 
 def _encode(batch: list[str], encoder: Encoder) -> list[bytes]:
-    """The packed vector of each text; a batch that fails is halved until the texts that do it stand alone."""
+    """The packed vector of each text; a batch that fails is halved until the failing texts are alone."""
     try:
         vectors = encoder.encode(batch)
-    except Exception as error:  # whatever a foreign graph raises on a text
+    except Exception as error:  # a foreign graph may raise anything
         if len(batch) == 1:
             log.warning("the encoder failed on a text of %d characters: %s: %.200s", len(batch[0]), type(error).__name__, error)
             return [FAILED]
@@ -45,10 +45,10 @@ def _encode(batch: list[str], encoder: Encoder) -> list[bytes]:
     return [row if is_fit else NOT_FINITE for row, is_fit in zip(pack_vectors(np.where(fit[:, None], vectors, 0)), fit, strict=True)]
 
 
-def batches_by_length(lengths: Sequence[int], most: int, budget: int) -> Iterator[np.ndarray]:
-    """Positions of the texts, shortest first, cut so that a batch has at most `most` texts and texts x longest <= `budget`.
+def batches_by_length(lengths: Sequence[int], max_texts: int, max_characters: int) -> Iterator[np.ndarray]:
+    """Positions of the texts in batches, shortest first: at most `max_texts` texts, and texts x longest <= `max_characters`.
 
-    A text that is alone longer than the budget is a batch of its own.
+    A text that alone is longer than `max_characters` is a batch of its own.
 
     >>> [batch.tolist() for batch in batches_by_length([5, 1, 2, 9], 10, 6)]
     [[1, 2], [0], [3]]
@@ -56,7 +56,7 @@ def batches_by_length(lengths: Sequence[int], most: int, budget: int) -> Iterato
     order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
     start = 0
     for end in range(1, len(order) + 1):
-        full = end == len(order) or end - start == most or (end - start + 1) * lengths[order[end]] > budget
-        if full:
+        is_full = end == len(order) or end - start == max_texts or (end - start + 1) * lengths[order[end]] > max_characters
+        if is_full:
             yield order[start:end]
             start = end

@@ -1,4 +1,4 @@
-"""What an encoder is: the contract, its specification, and the digest of a model's folder."""
+"""The contract of an encoder, its specification, and the digest of a model's folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Encoder(Protocol):
-    """An encoder turns texts into vectors; `encoder_id` names exactly the numbers it makes."""
+    """An encoder turns texts into vectors; equal `encoder_id`s mean equal vectors."""
 
     encoder_id: str
     dim: int
@@ -21,17 +21,17 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str], languages: Sequence[str] | None = None) -> np.ndarray:
         """Vectors, `(len(texts), dim) float32`, in the order of the texts.
 
-        An encoder of one model ignores `languages`. No text is null; an empty one gets a vector like any other.
+        An encoder with one model ignores `languages`. No text is null; an empty text has a vector like any other.
         """
 
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """All that a worker needs to load an encoder: small, picklable, the same on every machine.
+    """What a worker needs to load an encoder: small, picklable, the same on every machine.
 
-    `path` is a SavedModel's folder, or its place in a shipped archive (see `shipping.located`); `digest` is the sha256 of
-    its files (see `folder_digest`), checked before it is loaded; `languages` are those that the encoder was trained on, empty where
-    that is not known. A batch has at most `batch_texts` texts, and texts times its longest are at most `batch_characters`.
+    `path` is the folder of a SavedModel, or its location in a shipped archive (see `shipping.local_path`). `digest` is the sha256
+    of its files (see `folder_digest`), checked before loading. `languages` are those that the encoder was trained on, empty if they
+    are unknown. A batch has at most `batch_texts` texts; their number times the longest is at most `batch_characters`.
     """
 
     path: str
@@ -44,7 +44,7 @@ class EncoderSpec:
 
 
 def folder_digest(folder: Path) -> str:
-    """Hex sha256 over the names and contents of all files in `folder`, in the order of their names.
+    """Hex sha256 over the names and contents of all files in `folder`, in alphabetical order.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as name:

@@ -1,8 +1,8 @@
-"""An encoder that travels with the job: packed by `make dist`, unpacked on every node by `spark-submit --archives`.
+"""Ships an encoder with the job: `make dist` packs it, `spark-submit --archives` unpacks it on every node.
 
-A place in the settings is a path that is the same on every node, or `archive://NAME`: what `--archives FILE#NAME` unpacked.
+A location in the settings is a path that is the same on every node, or `archive://NAME` for what `--archives FILE#NAME` unpacked.
 
-Why the digest in the file's name: Spark passes over an archive whose path it has seen, and would keep the old model.
+Why the file's name contains the digest: Spark skips an archive if it has seen the path before, and would keep the old model.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from xlclass.errors import EncoderError, XlclassError
 ARCHIVE = "archive://"
 
 
-def located(place: str) -> Path:
-    """Where `place` is on this node, driver or worker; asking for an archive needs Spark to run.
+def local_path(location: str) -> Path:
+    """The path of `location` on this node, driver or worker; an archive is found only while Spark runs.
 
     Raises:
         EncoderError: no such archive was shipped.
     """
-    if not place.startswith(ARCHIVE):
-        return Path(place)
-    inside = place.removeprefix(ARCHIVE)
-    for root in _unpacked():
-        if (root / inside).is_dir():
-            return root / inside
-    name = inside.split("/")[0]
-    raise EncoderError(f"there is no {place} here: run the job by `spark-submit --archives FILE#{name}`, FILE as `make dist` names it, or give a path")
+    if not location.startswith(ARCHIVE):
+        return Path(location)
+    relative = location.removeprefix(ARCHIVE)
+    for root in _archive_roots():
+        if (root / relative).is_dir():
+            return root / relative
+    name = relative.split("/")[0]
+    raise EncoderError(f"there is no {location} here: run the job by `spark-submit --archives FILE#{name}`, FILE as `make dist` names it, or give a path")
 
 
-def _unpacked() -> list[Path]:
-    """The folders where Spark may have unpacked this application's archives: its own, and on YARN the working directory."""
+def _archive_roots() -> list[Path]:
+    """The folders that Spark may unpack this application's archives into: its own, and on YARN the working directory."""
     from pyspark import SparkContext, SparkFiles
 
-    running = SparkFiles._is_running_on_worker or SparkContext._active_spark_context
-    return [Path(SparkFiles.getRootDirectory()).absolute(), Path.cwd()] if running else []
+    is_running = SparkFiles._is_running_on_worker or SparkContext._active_spark_context
+    return [Path(SparkFiles.getRootDirectory()).absolute(), Path.cwd()] if is_running else []
 
 
-def as_shipped(spec: EncoderSpec, place: str) -> EncoderSpec:
-    """`spec`, made on the driver of what lies in `place`, as every node can find it: its path begins with the place itself."""
-    if not place.startswith(ARCHIVE):
+def with_shipped_path(spec: EncoderSpec, location: str) -> EncoderSpec:
+    """`spec`, whose path on the driver lies in `location`, with a path that is valid on every node: it starts with `location`."""
+    if not location.startswith(ARCHIVE):
         return spec
-    inside = Path(spec.path).relative_to(located(place)).as_posix()
-    return dataclasses.replace(spec, path=f"{place.rstrip('/')}/{inside}".removesuffix("/."))
+    relative = Path(spec.path).relative_to(local_path(location)).as_posix()
+    return dataclasses.replace(spec, path=f"{location.rstrip('/')}/{relative}".removesuffix("/."))
 
 
 def pack_embedded(spec: EncoderSpec, folder: Path) -> Path:
-    """The embedded encoder's archive in `folder`, named by the digest of its SavedModel; equal files make equal bytes."""
+    """The embedded encoder's archive, written to `folder` under the digest of its SavedModel; equal files give equal bytes."""
     cached = Path(spec.path).parent  # the model and its recorded digest, as `embedded_encoder` looks for them under its cache
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"muse-{spec.digest[:16]}.tar.gz"
@@ -68,7 +68,7 @@ def pack_embedded(spec: EncoderSpec, folder: Path) -> Path:
 
 
 def main(conf: str, folder: str) -> None:
-    """Packs the embedded encoder of the settings in `conf`; where they expect an archive, it is built in the default cache.
+    """Packs the embedded encoder of the settings in `conf`; if their cache is an archive, it is built in the default cache.
 
     Raises:
         EncoderError: the settings name another encoder.
@@ -77,7 +77,7 @@ def main(conf: str, folder: str) -> None:
 
     settings = load_settings(conf)
     if settings.encoder.model != "embedded":
-        raise EncoderError(f"{settings.file}: encoder.model: `make dist` packs the embedded encoder only; pack another with tar, its digest in the name")
+        raise EncoderError(f"{settings.file}: encoder.model: `make dist` packs the embedded encoder only; pack another with tar, with its digest in the name")
     if settings.encoder.cache.startswith(ARCHIVE):
         settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, cache=EncoderSettings().cache))
     pack_embedded(resolve_encoder(settings), Path(folder))

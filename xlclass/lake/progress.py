@@ -27,7 +27,7 @@ class Monitor:
         self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
         self._gave_up = False
         self._shown = time.monotonic()
-        self._at_terminal = logs.at_terminal()
+        self._at_terminal = logs.is_terminal()
 
     def __enter__(self) -> Monitor:
         """Begins to watch."""
@@ -38,7 +38,7 @@ class Monitor:
         """Ends watching."""
         self._stopped.set()
         self._thread.join()
-        logs.progress("")
+        logs.show_progress("")
 
     def explained(self, error: BaseException) -> str | None:
         """One sentence for a failure of the machines, null for any other."""
@@ -86,6 +86,6 @@ class Monitor:
         left = seconds * (step.num_expected - done) / done
         line = f"{step.name}: {done:,.0f} of {step.num_expected:,} videos, {done / seconds:,.0f} a second, {left / 60:.0f} min left"
         if self._at_terminal:
-            logs.progress(line)
+            logs.show_progress(line)
         else:
             log.info("%s", line)

@@ -23,7 +23,7 @@ from xlclass.model.neighbours import Prototypes
 from xlclass.model.smoothing import Smoothing, log_odds
 from xlclass.model.thresholds import Thresholds
 from xlclass.runtime.files import written_whole
-from xlclass.runtime.tensorflow_import import tensorflow_starting
+from xlclass.runtime.tensorflow_import import quiet_tensorflow_import
 
 _HEAD, _PROTOTYPES, _SMOOTHING = _FILES = ("head.keras", "prototypes.npz", "smoothing.npz")
 
@@ -138,7 +138,7 @@ def load_bundle(folder: Path, digest: str) -> Bundle:
     """
     manifest = read_manifest(folder, digest)
     _require_calibrated(folder, manifest)
-    with tensorflow_starting():
+    with quiet_tensorflow_import():
         import keras
 
     prototypes = Prototypes.load(folder / _PROTOTYPES) if _digest_of(_PROTOTYPES) in manifest else None

@@ -10,7 +10,7 @@ import numpy as np
 from xlclass.config import TrainingSettings
 from xlclass.model.baselines import logistic_head, neighbours_head
 from xlclass.model.examples import Examples, mixed_batches, weights
-from xlclass.runtime.tensorflow_import import tensorflow_starting
+from xlclass.runtime.tensorflow_import import quiet_tensorflow_import
 
 RECIPE = "head/5"  # raise when the same sample and settings would give another model version
 
@@ -22,7 +22,7 @@ def train_head(train: Examples, validation: Examples, settings: TrainingSettings
     validation loss has not fallen for `patience` epochs, and keeps the best epoch's weights; without validation examples
     it runs all epochs. Logistic regression and neighbours have one point each instead of curves.
     """
-    with tensorflow_starting():
+    with quiet_tensorflow_import():
         import keras
 
     keras.utils.set_random_seed(settings.seed)

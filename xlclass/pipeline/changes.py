@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from xlclass.catalog.language import DECISION_VERSION
-from xlclass.catalog.rules import REJECTING, WARNING, rule_counts, with_rules
+from xlclass.catalog.rules import REJECTING_RULES, WARNING_RULES, apply_rules, rule_counts
 from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.catalog.text import Preparation
 from xlclass.config import settings_digest
@@ -56,7 +56,7 @@ class Input:
 
     def ruled(self, rows: DataFrame, is_unique: bool = False) -> DataFrame:
         """`rows` after the rules."""
-        return with_rules(rows, list(self.taxonomy.aliases), self.visual_dim, self.now, is_unique)
+        return apply_rules(rows, list(self.taxonomy.aliases), self.visual_dim, self.now, is_unique)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def compare(given: Input, lake: Lake) -> Comparison:
     joined = given.ruled(given.rows()).select("video_id", "input_digest", "rule", "warnings").join(known, "video_id", how="left")
     rows = joined.select("video_id", "rule", "warnings", F.col("known_digest").isNull().alias("is_new"), state.alias("state")).persist()
     states: Counter[str] = Counter()
-    rules = dict.fromkeys((*REJECTING, *WARNING), 0)
+    rules = dict.fromkeys((*REJECTING_RULES, *WARNING_RULES), 0)
     for row in rows.groupBy("state").agg(F.count("*").alias("num_rows"), *rule_counts()).collect():
         states[row["state"]] += row["num_rows"]
         for rule in rules:

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from xlclass.catalog import load_preparation
-from xlclass.catalog.rules import COUNTED_LATER, ENCODING
+from xlclass.catalog.rules import ENCODING_RULES, LANGUAGE_RULES
 from xlclass.catalog.taxonomy import load_taxonomy
 from xlclass.encoders.batches import FAILED, NOT_FINITE
 from xlclass.encoders.contract import EncoderSpec
@@ -30,7 +30,7 @@ _ENCODED = "rows_encoded"
 _NEW, _CHANGED = "rows_new", "rows_changed"
 _FRESH, _KEPT = "rows_to_encode", "rows_with_vector"
 _FAILED_ROWS = "rows_failed"  # of the source, beside the rules in a chunk's tally
-_FAILURES = dict(zip(ENCODING, (FAILED, NOT_FINITE), strict=True))
+_FAILURES = dict(zip(ENCODING_RULES, (FAILED, NOT_FINITE), strict=True))
 
 
 @dataclass
@@ -116,7 +116,7 @@ class Chunks:
             copied = vectors.join(kept, "video_id", how="inner").withColumn("encode_key", encode_key(self.encoder.encoder_id))
             encoded = encoded.unionByName(copied.select(*EMBEDDINGS.names, "is_new", F.lit(False).alias("is_encoded")))
         staged = self.plans.stage_summed(encoded, _embedding_sums(), plan.plan_id, chunk, "embeddings")
-        num_failed = sum(staged.sums[rule] for rule in ENCODING)
+        num_failed = sum(staged.sums[rule] for rule in ENCODING_RULES)
         if num_failed > max(_MOST_FAILED * num_fresh, 10):
             self.plans.forget(plan.plan_id, chunk, "embeddings")  # so that a run with a mended encoder tries again
             raise EncoderError(
@@ -156,7 +156,7 @@ class Chunks:
 
     def _commit_chunk(self, plan: Plan, chunk: int, videos: Staged | None, embeddings: Staged | None) -> dict[str, int]:
         commit_id = f"{plan.plan_id}/{chunk}"
-        tally = {rule: embeddings.sums[rule] for rule in ENCODING if embeddings.sums[rule]} if embeddings else {}
+        tally = {rule: embeddings.sums[rule] for rule in ENCODING_RULES if embeddings.sums[rule]} if embeddings else {}
         if embeddings and tally:
             failed = embeddings.rows.select("video_id", _failure().alias("rule")).where(F.col("rule").isNotNull())
             tally[_FAILED_ROWS] = self._reject_failed(plan, chunk, videos.rows if videos else None, failed)
@@ -165,7 +165,7 @@ class Chunks:
                 videos = Staged.of(videos.rows.join(F.broadcast(failed.select("video_id")), "video_id", how="left_anti"), _video_sums())
         with in_background(self.run.lake.spark, self._score, plan, chunk, embeddings) as scored:
             if videos:
-                tally |= {name: videos.sums[name] for name in COUNTED_LATER}
+                tally |= {name: videos.sums[name] for name in LANGUAGE_RULES}
                 self._commit(VIDEOS, videos, commit_id)
             if embeddings:
                 self._commit(EMBEDDINGS, Staged(embeddings.rows.drop("is_encoded"), embeddings.sums), commit_id)
@@ -195,7 +195,7 @@ class Chunks:
     def _add(self, tally: dict[str, int]) -> None:
         """Adds what was counted in a chunk to the run's counts."""
         assert self.run.counts
-        for rule in (*ENCODING, *COUNTED_LATER):
+        for rule in (*ENCODING_RULES, *LANGUAGE_RULES):
             self.run.rules[rule] += tally.get(rule, 0)
         self.run.counts.rows_ok -= tally.get(_FAILED_ROWS, 0)
         self.run.counts.rows_rejected += tally.get(_FAILED_ROWS, 0)
@@ -242,12 +242,12 @@ def _sums() -> dict[str, Column]:
 def _video_sums() -> dict[str, Column]:
     """And in those of `videos`: how often the detector overruled a declaration, and how many languages are unknown."""
     overruled = (F.col("language_source") == "detected") & F.col("declared_language").isNotNull()
-    return _sums() | dict(zip(COUNTED_LATER, (F.count_if(overruled), F.count_if(F.col("language_source") == "unknown")), strict=True))
+    return _sums() | dict(zip(LANGUAGE_RULES, (F.count_if(overruled), F.count_if(F.col("language_source") == "unknown")), strict=True))
 
 
 def _embedding_sums() -> dict[str, Column]:
     """And in those of `embeddings`: how many were encoded, and how many break each rule."""
-    return _sums() | {_ENCODED: F.count_if("is_encoded"), **{rule: F.count_if(_failure() == rule) for rule in ENCODING}}
+    return _sums() | {_ENCODED: F.count_if("is_encoded"), **{rule: F.count_if(_failure() == rule) for rule in ENCODING_RULES}}
 
 
 def _vector_sums() -> dict[str, Column]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xlclass.catalog import load_preparation
-from xlclass.catalog.language import decide_all
+from xlclass.catalog.language import decide_languages
 from xlclass.config import Settings, lake_root
 from xlclass.encoders import resolve_encoder
 from xlclass.encoders.batches import FAILED, NOT_FINITE, embed_column
@@ -50,7 +50,7 @@ class Classifier:
     def classify(self, titles: Sequence[str]) -> list[Answer]:
         """One answer per title, in their order; vectors go through float16, as in the tables."""
         nothing = [None] * len(titles)
-        languages = [decision.language for decision in decide_all(titles, nothing, nothing, nothing, nothing)]
+        languages = [decision.language for decision in decide_languages(titles, nothing, nothing, nothing, nothing)]
         texts = [self._preparation.prepare(title, None, None, None, language).text for title, language in zip(titles, languages, strict=True)]
         packed = embed_column(texts, self._encoder, self.spec.batch_texts, self.spec.batch_characters)
         statuses = ["no_text" if vector is None else "failed" if vector in (FAILED, NOT_FINITE) else "ok" for vector in packed]

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from xlclass.catalog import load_preparation
 from xlclass.catalog.channels import channel_profiles
-from xlclass.catalog.rules import COUNTED_LATER, ENCODING
+from xlclass.catalog.rules import ENCODING_RULES, LANGUAGE_RULES
 from xlclass.catalog.taxonomy import load_taxonomy
 from xlclass.config import settings_digest
 from xlclass.encoders.capacity import SECONDS_PER_ROW
@@ -99,7 +99,7 @@ class Planner:
             num_pending,
             num_stale,
             {"rows_in": sum(counts.values()), **counts},
-            {**comparison.rules, **dict.fromkeys((*ENCODING, *COUNTED_LATER), 0)},
+            {**comparison.rules, **dict.fromkeys((*ENCODING_RULES, *LANGUAGE_RULES), 0)},
             given.catalogue.shown_name,
             given.catalogue.version,
             given.profile_version,

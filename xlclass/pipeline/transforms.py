@@ -9,11 +9,11 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from xlclass.catalog.language import UNKNOWN, base_language, decide_all
+from xlclass.catalog.language import UNKNOWN, base_language, decide_languages
 from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.catalog.text import Preparation
 from xlclass.encoders.contract import EncoderSpec
-from xlclass.encoders.udf import begin_task, embed_udf, keep_loaded
+from xlclass.encoders.udf import embed_udf, freeze_loaded, set_up_task
 from xlclass.model.bundle import Decisions, ModelVersion
 from xlclass.quality.splits import TEST, TRAIN, Split, group_column
 from xlclass.schemas import PART_TEXT, PREDICTION_LOG, VECTOR_DTYPE, pack_vectors
@@ -56,13 +56,13 @@ def _prepare_udf(preparation: Preparation) -> Any:
     @F.pandas_udf(", ".join(f"{name} {kind}" for name, kind in _PREPARED.items()))
     def prepare_rows(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         for title, tags, description, channel_tags, declared, channel_language, visual in batches:
-            decisions = decide_all(title, tags, description, declared, channel_language)
+            decisions = decide_languages(title, tags, description, declared, channel_language)
             rows = [
                 (*preparation.prepare(a, b, c, d, decision.language), _declared(code), *decision, _packed(vector))
                 for a, b, c, d, code, decision, vector in zip(title, tags, description, channel_tags, declared, decisions, visual, strict=True)
             ]
             yield pd.DataFrame(rows, columns=list(_PREPARED))
-        keep_loaded(preparation.version)
+        freeze_loaded(preparation.version)
 
     return prepare_rows.asNondeterministic()
 
@@ -140,7 +140,7 @@ def log_rows(predictions: DataFrame) -> DataFrame:
 def _decide_udf(version: ModelVersion, threads: int) -> Any:
     @F.arrow_udf(_DECISION)  # Arrow's own arrays: Spark interprets functions over lists, a core-second for 100,000 videos
     def decide(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
-        begin_task(threads)
+        set_up_task(threads)
         bundle = version.load()
         for vectors, languages in batches:
             there = vectors.is_valid()
@@ -148,7 +148,7 @@ def _decide_udf(version: ModelVersion, threads: int) -> Any:
             is_there = there.to_numpy(zero_copy_only=False)
             rows = np.where(is_there, is_there.cumsum() - 1, is_there.sum())  # the row behind the last is that of a video without a text
             yield _as_struct(decisions, bundle.categories).take(pa.array(rows))
-        keep_loaded(version)
+        freeze_loaded(version)
 
     return decide.asNondeterministic()
 

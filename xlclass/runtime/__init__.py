@@ -1,1 +1,1 @@
-"""What every room stands on: logs, redaction, whole files, settings from TOML, the terminal, and what a machine must have."""
+"""Shared by all rooms: logs, redaction, whole files, settings from TOML, terminal output, and requirements of the machine."""

@@ -1,7 +1,7 @@
-"""What a job says while it works: lines to read at a terminal, JSON lines for a collector, both with the secrets left out.
+"""Messages of a job: text lines for a terminal, JSON lines for a log collector, both without secrets.
 
-The driver tells its form and the run's id to the Python workers by a local property of Spark, which Spark hands to every
-task; `encoders/udf.py` reads it there. Standard error of a worker is its executor's.
+The driver passes the log format and the run's id to the Python workers in a local property, which Spark attaches to every
+task; `encoders/udf.py` reads it. A worker writes to the standard error of its executor.
 """
 
 from __future__ import annotations
@@ -20,63 +20,63 @@ from types import TracebackType
 from typing import TextIO
 
 from xlclass.runtime.redaction import redacted
-from xlclass.runtime.terminal import shown
+from xlclass.runtime.terminal import printable
 
-FORMS = ("auto", "text", "json")
-PROPERTY = "xlclass.log"
-_WIDTH = 79  # of a terminal whose width spark-submit's pipe hides
-_TERMINALS = range(136, 144)  # major numbers of pseudo-terminals on Linux
-_MOST = 4_000  # characters of a line of text
+FORMATS = ("auto", "text", "json")
+LOCAL_PROPERTY = "xlclass.log"
+_WIDTH = 79  # of a terminal; spark-submit's pipe hides the true width
+_PSEUDO_TERMINALS = range(136, 144)  # their major device numbers on Linux
+_MAX_LINE = 4_000  # characters
 _CLEAR = "\r\x1b[K"
 
 
 @dataclass(frozen=True)
-class LogForm:
-    """How a run's messages look: `form` text or json; `job` and `run_id` are in every JSON line."""
+class LogFormat:
+    """The format of a run's messages: `kind` is text or json; every JSON line contains `job` and `run_id`."""
 
-    form: str
+    kind: str
     job: str
     run_id: str
 
     def to_text(self) -> str:
-        """For `PROPERTY`."""
+        """The value of `LOCAL_PROPERTY`."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_text(cls, text: str) -> LogForm:
-        """What `to_text` wrote."""
+    def from_text(cls, text: str) -> LogFormat:
+        """The format that `to_text` wrote."""
         return cls(**json.loads(text))
 
 
-def log_form(wanted: str, job: str, run_id: str) -> LogForm:
-    """The form for what `--log` says; auto is text at a terminal and JSON elsewhere."""
-    return LogForm(("text" if at_terminal() else "json") if wanted == "auto" else wanted, job, run_id)
+def choose_format(option: str, job: str, run_id: str) -> LogFormat:
+    """The format for the value of `--log`; auto is text at a terminal and JSON elsewhere."""
+    return LogFormat(("text" if is_terminal() else "json") if option == "auto" else option, job, run_id)
 
 
-def configure(form: LogForm, **where: int | str) -> None:
-    """From now on this process writes its messages to standard error in `form`; `where` says which task a worker is at.
+def configure(log_format: LogFormat, **task: int | str) -> None:
+    """Makes this process write its messages to standard error in `log_format`; a worker adds the numbers of its `task`.
 
-    A record with the attribute `for_collectors` is left out of text: there it is said in another way.
+    A record with the attribute `for_collectors` appears in JSON only, because a person reads it elsewhere.
     """
     root = logging.getLogger()
-    for known in [handler for handler in root.handlers if isinstance(handler, _Handler)]:
-        root.removeHandler(known)
-    handler = _Handler(form.form)
-    handler.setFormatter(_Json(form, where) if form.form == "json" else _Text(where))
+    for previous in [handler for handler in root.handlers if isinstance(handler, _Handler)]:
+        root.removeHandler(previous)
+    handler = _Handler(log_format.kind)
+    handler.setFormatter(_JsonFormatter(log_format, task) if log_format.kind == "json" else _TextFormatter(task))
     root.addHandler(handler)
     logging.getLogger("xlclass").setLevel(logging.INFO)
 
 
-def end_with(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """For `sys.excepthook`: the traceback that ends a process, as Python prints it, but without secrets."""
+def print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """For `sys.excepthook`: prints the traceback that ends a process as Python does, but without secrets."""
     sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
 
 
-def at_terminal() -> bool:
+def is_terminal() -> bool:
     """Whether a person reads standard error.
 
-    spark-submit runs a Python job with its output and errors in one pipe, which it copies to its own output: there it is the
-    output of the parent process that counts.
+    spark-submit collects the output and errors of a Python job in one pipe and copies them to its own output, so under
+    spark-submit the output of the parent process decides.
     """
     if sys.stderr.isatty():
         return True
@@ -84,47 +84,47 @@ def at_terminal() -> bool:
         return False
     try:
         status = Path(f"/proc/{os.getppid()}/fd/1").stat()
-    except OSError:  # no Linux, or another user's process
+    except OSError:  # not on Linux, or another user's process
         return False
-    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) in _TERMINALS
+    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) in _PSEUDO_TERMINALS
 
 
-def progress(line: str) -> None:
-    """Shows `line` at the terminal in place of the last one; "" takes it away."""
-    if line or _Handler.line_is_open:
+def show_progress(line: str) -> None:
+    """Replaces the last progress line at the terminal by `line`; "" removes it."""
+    if line or _Handler.has_progress_line:
         sys.stderr.write(_CLEAR + line[:_WIDTH])
         sys.stderr.flush()
-    _Handler.line_is_open = bool(line)
+    _Handler.has_progress_line = bool(line)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Standard error as it is at the moment of writing, a line of progress taken away first."""
+    """Writes to the current standard error, after it removed the progress line."""
 
-    line_is_open = False
+    has_progress_line = False
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
-        self.addFilter(lambda record: form == "json" or not getattr(record, "for_collectors", False))
+        self.addFilter(lambda record: kind == "json" or not getattr(record, "for_collectors", False))
 
     def emit(self, record: logging.LogRecord) -> None:
-        progress("")
+        show_progress("")
         self.stream = sys.stderr
         super().emit(record)
 
 
-class _Text(logging.Formatter):
-    def __init__(self, where: dict[str, int | str]) -> None:
-        task = ", ".join(f"{name} {value}" for name, value in where.items())
-        super().__init__(f"%(asctime)s {f'worker ({task}): ' if task else ''}%(message)s", "%H:%M:%S")
+class _TextFormatter(logging.Formatter):
+    def __init__(self, task: dict[str, int | str]) -> None:
+        numbers = ", ".join(f"{name} {value}" for name, value in task.items())
+        super().__init__(f"%(asctime)s {f'worker ({numbers}): ' if numbers else ''}%(message)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(shown(line, _MOST) for line in redacted(super().format(record)).split("\n"))
+        return "\n".join(printable(line, _MAX_LINE) for line in redacted(super().format(record)).split("\n"))
 
 
-class _Json(logging.Formatter):
-    def __init__(self, form: LogForm, where: dict[str, int | str]) -> None:
+class _JsonFormatter(logging.Formatter):
+    def __init__(self, log_format: LogFormat, task: dict[str, int | str]) -> None:
         super().__init__()
-        self._fields = {"job": form.job, "run_id": form.run_id, "process": "worker" if where else "driver", **where}
+        self._fields = {"job": log_format.job, "run_id": log_format.run_id, "process": "worker" if task else "driver", **task}
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")

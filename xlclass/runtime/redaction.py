@@ -1,4 +1,4 @@
-"""Secrets out of what is written down or shown: logs, error sentences, `runs`, plans."""
+"""Removes secrets from text that is stored or shown: logs, error messages, `runs`, plans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ASSIGNED = re.compile(r"""(?i)\b([\w.-]*(?:password|passwd|secret|account\.key)
 
 
 def redacted(text: str) -> str:
-    """`text` with *** for the user and password of a URL, for a query parameter whose name sounds secret, and for `password=...`.
+    """`text` with *** in place of a URL's user and password, of query parameters with a name like a secret's, and of `password=...`.
 
     >>> redacted("cannot read https://ann:s3cr3t@host.example/videos?page=2&sig=AbC%2F1 as parquet")
     'cannot read https://***@host.example/videos?page=2&sig=*** as parquet'
@@ -22,7 +22,7 @@ def redacted(text: str) -> str:
 
 
 def redacted_within(value: Any) -> Any:
-    """`value` with `redacted` strings, also inside its dictionaries, lists and tuples.
+    """`value` with every string in it `redacted`, also inside dictionaries, lists and tuples.
 
     >>> redacted_within({"source": {"path": "https://ann:pw@host.example/v", "limits": (1, "x")}})
     {'source': {'path': 'https://***@host.example/v', 'limits': (1, 'x')}}

@@ -1,6 +1,6 @@
-"""What a machine must have: Java and Python before anything is installed, then Delta's jars and the encoder.
+"""Requirements of a machine: Java and Python's venv module before the installation, and Delta's jars after it.
 
-`python3 -m xlclass.runtime.requirements` runs before the packages are there, so this module imports the standard library only.
+`python3 -m xlclass.runtime.requirements` runs before any package is installed, so this module imports the standard library only.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from xlclass.errors import MachineError
 
 MIN_JAVA = 17
 DELTA = "4.4.0"
-JARS = {  # artifact of the group io.delta on Maven Central -> sha256 of its jar
+JARS = {  # artifact of the group io.delta on Maven Central: sha256 of its jar
     "delta-spark_4.2_2.13": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
     "delta-storage": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
 }
 
 
 def check_machine() -> None:
-    """Nothing, if the machine can be set up.
+    """Checks that xlclass can be installed on this machine.
 
     Raises:
         MachineError: Python's venv module or Java is missing, or Java is too old.
@@ -37,27 +37,27 @@ def check_machine() -> None:
 
 
 def require_java() -> str:
-    """The Java that Spark will take, to read.
+    """Version and path of the Java that Spark uses, as a text.
 
     Raises:
-        MachineError: there is none, or it is too old.
+        MachineError: Java is missing or too old.
     """
     java = find_java()
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(?:1\.)?(\d+)', said)
-    if not found or int(found.group(1)) < MIN_JAVA:
-        raise MachineError(f"{java} is Java {found.group(1) if found else 'of an unknown version'}, Spark needs {MIN_JAVA} or newer: {_JAVA_HINT}")
-    return f"Java {found.group(1)} ({java})"
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    match = re.search(r'version "(?:1\.)?(\d+)', output)
+    if not match or int(match[1]) < MIN_JAVA:
+        raise MachineError(f"{java} is Java {match[1] if match else 'of an unknown version'}, Spark needs {MIN_JAVA} or newer: {_JAVA_HINT}")
+    return f"Java {match[1]} ({java})"
 
 
 _JAVA_HINT = "install it (Debian: apt-get install openjdk-17-jre-headless) and set JAVA_HOME to it if another one comes first"
 
 
 def find_java() -> str:
-    """Path of the Java that Spark will take.
+    """Path of the Java that Spark uses.
 
     Raises:
-        MachineError: there is none.
+        MachineError: Java is missing.
     """
     home = os.environ.get("JAVA_HOME")
     java = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java")
@@ -67,18 +67,18 @@ def find_java() -> str:
 
 
 def install_jars() -> list[Path]:
-    """Delta's jars among Spark's own, fetched from Maven Central by Spark's resolver where they are not there yet.
+    """Delta's jars in Spark's folder of jars; Spark's resolver fetches the missing ones from Maven Central.
 
     Raises:
-        MachineError: pyspark is not installed, the jars cannot be fetched, or their sha256 is another.
+        MachineError: pyspark is not installed, or a jar cannot be fetched or has another sha256.
     """
-    for artifact in lacking_jars():
+    for artifact in missing_jars():
         _fetch(artifact, _jar(artifact), JARS[artifact])
     return [_jar(artifact) for artifact in JARS]
 
 
-def lacking_jars() -> list[str]:
-    """Artifacts whose jar is not among Spark's own, or has another digest.
+def missing_jars() -> list[str]:
+    """Artifacts whose jar is not in Spark's folder of jars, or has another digest.
 
     Raises:
         MachineError: pyspark is not installed.
@@ -91,7 +91,7 @@ def _jar(artifact: str) -> Path:
 
 
 def _spark_home() -> Path:
-    """The Spark that jobs run on: SPARK_HOME as spark-submit sets it (pyspark is in an archive then), else pyspark's package."""
+    """The Spark of the jobs: SPARK_HOME, which spark-submit sets (pyspark is then in an archive), else the package pyspark."""
     home = os.environ.get("SPARK_HOME")
     if home:
         return Path(home)
@@ -102,34 +102,20 @@ def _spark_home() -> Path:
 
 
 def _fetch(artifact: str, jar: Path, sha256: str) -> None:
-    """Puts the jar in place by rename, its digest checked."""
+    """Fetches the jar, checks its digest and renames it into place."""
     ivy = next(jar.parent.glob("ivy-*.jar"), None)
     if ivy is None:
         raise MachineError(f"pyspark has no ivy jar in {jar.parent}: reinstall pyspark")
     with tempfile.TemporaryDirectory(dir=jar.parent, prefix=".fetch-") as draft:
         command = [
-            find_java(),
-            "-cp",
-            str(ivy),
-            "org.apache.ivy.Main",
-            "-cache",
-            f"{draft}/cache",
-            "-dependency",
-            "io.delta",
-            artifact,
-            DELTA,
-            "-notransitive",
-            "-types",
-            "jar",
-            "-retrieve",
-            f"{draft}/[artifact]-[revision].[ext]",
-            "-warn",
-        ]
-        said = subprocess.run(command, capture_output=True, text=True, check=False)
+            find_java(), "-cp", str(ivy), "org.apache.ivy.Main", "-cache", f"{draft}/cache", "-dependency", "io.delta", artifact, DELTA,
+            "-notransitive", "-types", "jar", "-retrieve", f"{draft}/[artifact]-[revision].[ext]", "-warn",
+        ]  # fmt: skip
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
         fetched = Path(draft) / jar.name
         if not fetched.is_file():
             raise MachineError(
-                f"cannot fetch io.delta:{artifact}:{DELTA} from Maven Central ({_last_line(said.stdout + said.stderr)}): check the network, "
+                f"cannot fetch io.delta:{artifact}:{DELTA} from Maven Central ({_last_line(result.stdout + result.stderr)}): check the network, "
                 f"or put {jar.name} into {jar.parent} yourself"
             )
         if _sha256(fetched) != sha256:

@@ -1,28 +1,28 @@
-"""Text and tables for a terminal; text from users is hostile there, as it may hold the terminal's own commands."""
+"""Text and tables for a terminal; text of users is hostile there, because it may contain commands for the terminal."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
 
-_JOINERS = "\u200c\u200d"  # Persian, Indic scripts and emoji are written with them
+_JOINERS = "\u200c\u200d"  # Persian, Indic scripts and emoji need them
 _WIDE = ("W", "F")
 
 
-def shown(text: str, most: int = 200) -> str:
-    r"""`text` in one line of at most `most` characters, what does not print (controls, line ends, turns of direction) escaped.
+def printable(text: str, limit: int = 200) -> str:
+    r"""`text` in one line of at most `limit` characters; controls, line ends and changes of direction are escaped.
 
-    >>> shown("a\x1b[2Jb\nc\u202e"), shown("abcdef", most=4)
+    >>> printable("a\x1b[2Jb\nc\u202e"), printable("abcdef", limit=4)
     ('a\\x1b[2Jb\\nc\\u202e', 'abc…')
     """
-    cut = text if len(text) <= most else text[: most - 1] + "…"
-    return "".join(c if c.isprintable() or c in _JOINERS else c.encode("unicode_escape").decode("ascii") for c in cut)
+    shortened = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(c if c.isprintable() or c in _JOINERS else c.encode("unicode_escape").decode("ascii") for c in shortened)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
-    """Rows under their heads, in columns; those named in `right` end together.
+def format_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
+    """A table in aligned columns below its `head`; the columns named in `right` are aligned to the right.
 
-    >>> print(table(["job", "rows"], [["train", "5"], ["語", "1,512"]], right=["rows"]))
+    >>> print(format_table(["job", "rows"], [["train", "5"], ["語", "1,512"]], right=["rows"]))
     job     rows
     train      5
     語     1,512
@@ -35,16 +35,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[st
     return "\n".join(lines)
 
 
-def seconds_text(seconds: float) -> str:
-    """A time to read.
+def format_seconds(seconds: float) -> str:
+    """A duration in its two largest units.
 
-    >>> seconds_text(4.25), seconds_text(192), seconds_text(7_530)
-    ('4.2 s', '3 min 12 s', '2 h 5 min')
+    >>> format_seconds(4.25), format_seconds(192), format_seconds(7_530), format_seconds(200_000)
+    ('4.2 s', '3 min 12 s', '2 h 5 min', '2 d 7 h')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    minutes, remainder = divmod(round(seconds), 60)
+    hours = minutes // 60
+    if hours >= 24:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min {remainder} s"
 
 
 def _padded(cell: str, width: int, is_right: bool) -> str:
@@ -53,5 +56,5 @@ def _padded(cell: str, width: int, is_right: bool) -> str:
 
 
 def _width(text: str) -> int:
-    """Columns that a terminal takes for `text`."""
+    """The number of a terminal's columns that `text` occupies."""
     return sum(0 if unicodedata.combining(c) or c in _JOINERS else 2 if unicodedata.east_asian_width(c) in _WIDE else 1 for c in text)

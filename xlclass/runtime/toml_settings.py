@@ -1,4 +1,4 @@
-"""A TOML table into nested frozen dataclasses, checked key by key: each field's metadata holds its limits."""
+"""Parses a TOML table into nested frozen dataclasses, key by key; the metadata of a field contain its limits."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from xlclass.errors import SettingsError
 
 
 def within(low: float, high: float, default: Any) -> Any:
-    """A number between `low` and `high`, both included."""
+    """A field for a number from `low` to `high`, both included."""
     return field(default=default, metadata={"low": low, "high": high})
 
 
 def each_within(low: float, high: float, default: Any) -> Any:
-    """A list of at least one number, each between `low` and `high`."""
-    return field(default=default, metadata={"low": low, "high": high, "filled": True})
+    """A field for a list of at least one number, each from `low` to `high`, both included."""
+    return field(default=default, metadata={"low": low, "high": high, "not_empty": True})
 
 
 def one_of(*choices: str) -> Any:
-    """One of `choices`; the first is the default."""
+    """A field for one of `choices`; the first is the default."""
     return field(default=choices[0], metadata={"choices": choices})
 
 
 def read_toml(file: str | Path, key: str) -> dict[str, Any]:
-    """The contents of the TOML file that the settings name under `key`.
+    """The contents of the TOML file under `key` of the settings.
 
     Raises:
-        SettingsError: it is missing, or not TOML.
+        SettingsError: the file is missing or not TOML.
     """
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
@@ -41,38 +41,39 @@ def read_toml(file: str | Path, key: str) -> dict[str, Any]:
         raise SettingsError(f"{key}: {file} cannot be read as TOML: {error}") from error
 
 
-def parse(cls: type, table: Any, path: Path, where: str = "") -> Any:
-    """`table` as an instance of the dataclass `cls`; `where` is the dotted key of the table, for messages.
+def parse(cls: type, table: Any, path: Path, prefix: str = "") -> Any:
+    """`table` as an instance of the dataclass `cls`; `prefix` is the dotted key of the table with a final dot, for messages.
 
     Raises:
         SettingsError: a key is unknown, missing, mistyped or out of range.
     """
     if not isinstance(table, dict):
-        raise SettingsError(f"{path}: {where.rstrip('.')} must be a table ([{where.rstrip('.')}]), found {table!r}")
+        key = prefix.rstrip(".")
+        raise SettingsError(f"{path}: {key} must be a table ([{key}]), found {table!r}")
     hints = typing.get_type_hints(cls)
-    known = {f.name: f for f in dataclasses.fields(cls) if f.metadata.get("is_key", True)}
+    keys = {f.name: f for f in dataclasses.fields(cls) if f.metadata.get("is_key", True)}
     for key in table:
-        if key not in known:
-            raise SettingsError(f"{path}: unknown key {where}{key}; known here: {', '.join(known)}")
+        if key not in keys:
+            raise SettingsError(f"{path}: unknown key {prefix}{key}; known here: {', '.join(keys)}")
     values = {}
-    for name, spec in known.items():
-        if name in table:
-            values[name] = _value(hints[name], table[name], spec.metadata, path, where + name)
+    for key, spec in keys.items():
+        if key in table:
+            values[key] = _value(hints[key], table[key], spec.metadata, path, prefix + key)
         elif spec.default is dataclasses.MISSING:
-            raise SettingsError(f"{path}: the key {where}{name} is missing")
+            raise SettingsError(f"{path}: the key {prefix}{key} is missing")
     return cls(**values)
 
 
 def _list(hint: Any, value: Any, limits: typing.Mapping[str, Any], path: Path, key: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise SettingsError(f"{path}: {key} must be a list, found {value!r}")
-    if limits.get("filled") and not value:
+    if limits.get("not_empty") and not value:
         raise SettingsError(f"{path}: {key} is empty: give at least one number")
     return tuple(_value(hint, item, limits, path, key) for item in value)
 
 
 def _value(hint: Any, value: Any, limits: typing.Mapping[str, Any], path: Path, key: str) -> Any:
-    """`value` checked against its type and limits; lists become tuples and whole numbers floats where those are meant."""
+    """`value` after a check of its type and limits; a list becomes a tuple, and an int a float if the field is a float."""
     if dataclasses.is_dataclass(hint):
         return parse(typing.cast(type, hint), value, path, key + ".")
     if typing.get_origin(hint) is tuple:

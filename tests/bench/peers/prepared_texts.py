@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xlclass.catalog import load_preparation
-from xlclass.catalog.language import decide_all
+from xlclass.catalog.language import decide_languages
 from xlclass.config import Settings
 
 WARM_UP, FEW = 500, 2_000
@@ -45,7 +45,7 @@ def write_texts(catalogue: pd.DataFrame, settings: Settings, num: int, folder: P
 def _prepared(rows: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The columns of `videos` that the encoding step reads, for the rows that have a text."""
     preparation = load_preparation(settings)
-    decisions = decide_all(rows.title, rows.tags, rows.description, rows.declared_language, [None] * len(rows))
+    decisions = decide_languages(rows.title, rows.tags, rows.description, rows.declared_language, [None] * len(rows))
     columns = zip(rows.title, rows.tags, rows.description, decisions, strict=True)
     prepared = [preparation.prepare(title, tags, description, None, decision.language) for title, tags, description, decision in columns]
     videos = pd.DataFrame(prepared).rename(columns={"source": "text_source", "quality": "text_quality"})

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from xlclass.cli.commands import add_lake_arguments, settings_of
 from xlclass.errors import SettingsError
-from xlclass.runtime.terminal import shown
+from xlclass.runtime.terminal import printable
 
 if TYPE_CHECKING:
     from xlclass.pipeline.classifier import Answer, Classifier
@@ -80,7 +80,7 @@ def _champion_text(classifier: Classifier) -> str:
 
 def _text_line(text: str, answer: Answer) -> str:
     categories = ", ".join(f"{category} {confidence:.2f}" for category, confidence in answer.categories) or _why_no_category(answer)
-    return f"{categories}  [{answer.language}] {shown(text, most=100)}"
+    return f"{categories}  [{answer.language}] {printable(text, limit=100)}"
 
 
 def _why_no_category(answer: Answer) -> str:

@@ -7,7 +7,7 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from xlclass.cli.commands import DEFAULT_SETTINGS, add_lake_arguments
-from xlclass.runtime.terminal import shown
+from xlclass.runtime.terminal import printable
 
 _MARKS = {"ok": "ok", "wrong": "WRONG", "skipped": "-"}
 
@@ -28,5 +28,5 @@ def body(args: Namespace) -> int:
         if args.json:
             print(json.dumps(dataclasses.asdict(finding), ensure_ascii=False), flush=True)
         else:
-            print(f"{_MARKS[finding.state]:<6} {finding.name:<10} {shown(finding.text, most=1_000)}", flush=True)
+            print(f"{_MARKS[finding.state]:<6} {finding.name:<10} {printable(finding.text, limit=1_000)}", flush=True)
     return 0 if all_ok else 2

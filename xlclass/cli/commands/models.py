@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xlclass.cli.commands import add_lake_arguments, lake_of, settings_of
 from xlclass.config import GateSettings
 from xlclass.errors import ModelError
-from xlclass.runtime.terminal import shown, table
+from xlclass.runtime.terminal import format_table, printable
 
 if TYPE_CHECKING:
     from xlclass.lake.model_events import Event
@@ -65,7 +65,7 @@ def _show(registry: Registry, args: Namespace) -> None:
         ("encoder", f"{manifest['encoder_id'][:16]}, vectors of {manifest['dim']} numbers; text preparation {manifest['preparation_version']}"),
         ("code", f"xlclass {manifest['code_version']}"),
     ]
-    print("\n".join(f"{name:<15}{shown(text, most=1_000)}" for name, text in facts))
+    print("\n".join(f"{name:<15}{printable(text, limit=1_000)}" for name, text in facts))
     print("\n" + _events_table([event for event in history.events if event.model_version == args.name], limit=1_000))
 
 
@@ -75,9 +75,9 @@ def _compare(registry: Registry, args: Namespace) -> None:
     history = registry.history()
     verdict = compare(registry.root, registry.version(history, args.a), registry.version(history, args.b), _gate(args))
     if verdict.groups:
-        print(f"A is {shown(args.a)}, B is {shown(args.b)}\n")
-        print(table(_GROUPS, [_group_row(group) for group in verdict.groups]) + "\n")
-    print(f"replacing {shown(args.a)} by {shown(args.b)}: {verdict.sentence}")
+        print(f"A is {printable(args.a)}, B is {printable(args.b)}\n")
+        print(format_table(_GROUPS, [_group_row(group) for group in verdict.groups]) + "\n")
+    print(f"replacing {printable(args.a)} by {printable(args.b)}: {verdict.sentence}")
 
 
 def _promote(registry: Registry, args: Namespace) -> None:
@@ -86,7 +86,7 @@ def _promote(registry: Registry, args: Namespace) -> None:
     accepted, sentence = promote(registry, registry.history(), args.name, _gate(args), force=args.force)
     if not accepted:
         raise ModelError(f"model version {args.name} was not promoted: {sentence}; to promote it anyway, add --force REASON")
-    print(f"model version {args.name} is the champion now: {shown(sentence, most=2_000)}\n{_NEXT.format('the previous champion')}")
+    print(f"model version {args.name} is the champion now: {printable(sentence, limit=2_000)}\n{_NEXT.format('the previous champion')}")
 
 
 def _rollback(registry: Registry, args: Namespace) -> None:
@@ -107,22 +107,24 @@ def _gate(args: Namespace) -> GateSettings:
 
 def _events_table(events: Sequence[Event], limit: int) -> str:
     """The events, newest first, with at most `limit` characters of each reason."""
-    rows = [(str(e.event_number), f"{e.happened_at:%Y-%m-%d %H:%M}", shown(e.model_version), e.event, _metrics_or_reason(e, limit)) for e in reversed(events)]
-    return table(_EVENTS, rows, right=("event",))
+    rows = [
+        (str(e.event_number), f"{e.happened_at:%Y-%m-%d %H:%M}", printable(e.model_version), e.event, _metrics_or_reason(e, limit)) for e in reversed(events)
+    ]
+    return format_table(_EVENTS, rows, right=("event",))
 
 
 def _metrics_or_reason(event: Event, limit: int) -> str:
-    return _numbers(event.metrics) if event.event == "candidate" else shown(event.reason or "", limit)
+    return _numbers(event.metrics) if event.event == "candidate" else printable(event.reason or "", limit)
 
 
 def _numbers(values: dict[str, int] | dict[str, float]) -> str:
-    return ", ".join(f"{shown(name)} {value:.4g}" for name, value in sorted(values.items()))
+    return ", ".join(f"{printable(name)} {value:.4g}" for name, value in sorted(values.items()))
 
 
 def _group_row(group: Group) -> tuple[str, ...]:
     low, high = group.accuracy.interval
     change = (f"{group.accuracy.amount:+.3f}", f"{low:+.3f} to {high:+.3f}")
-    return (shown(group.name), f"{group.num_videos:,}", *_pair(group.accuracy), *change, *_pair(group.calibration), *_pair(group.coverage))
+    return (printable(group.name), f"{group.num_videos:,}", *_pair(group.accuracy), *change, *_pair(group.calibration), *_pair(group.coverage))
 
 
 def _pair(change: Change | None) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from xlclass.config import EncoderSettings, load_settings
-from xlclass.encoders.capacity import COST_PER_CORE_HOUR, SECONDS_PER_ROW, capacity, described, positive, size, worker_bytes
+from xlclass.encoders.capacity import COST_PER_CORE_HOUR, SECONDS_PER_ROW, format_plan, parse_positive, parse_size, plan_capacity, worker_bytes
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -21,12 +21,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 def body(args: Namespace) -> None:
     """Prints workers, memory, time, cost and Spark's settings for them."""
     encoder = load_settings(args.conf).encoder if args.conf else EncoderSettings()
-    plan = capacity(
-        int(positive("--cores", args.cores, whole=True)),
-        size("--memory", args.memory),
-        int(positive("--rows", args.rows, whole=True)),
-        positive("--seconds-per-row", args.seconds_per_row, whole=False),
-        positive("--cost-per-core-hour", args.cost_per_core_hour, whole=False),
+    plan = plan_capacity(
+        int(parse_positive("--cores", args.cores, whole=True)),
+        parse_size("--memory", args.memory),
+        int(parse_positive("--rows", args.rows, whole=True)),
+        parse_positive("--seconds-per-row", args.seconds_per_row, whole=False),
+        parse_positive("--cost-per-core-hour", args.cost_per_core_hour, whole=False),
         worker_bytes(encoder),
     )
-    print(described(plan))
+    print(format_plan(plan))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from xlclass.cli.commands import add_lake_arguments, lake_of
-from xlclass.runtime.terminal import seconds_text, shown, table
+from xlclass.runtime.terminal import format_seconds, format_table, printable
 
 _HEAD = ("run_id", "job", "outcome", "started (UTC)", "took", "rows in", "ok", "rejected", "reused")
 _COUNTS = ("rows_in", "rows_ok", "rows_rejected", "rows_reused")
@@ -38,10 +38,10 @@ def body(args: Namespace) -> None:
 
 def _runs_table(runs: list[dict[str, Any]]) -> str:
     rows = [
-        (run["run_id"], shown(run["job"]), run["outcome"], f"{run['started_at']:%Y-%m-%d %H:%M:%S}", _took(run), *(_number(run[name]) for name in _COUNTS))
+        (run["run_id"], printable(run["job"]), run["outcome"], f"{run['started_at']:%Y-%m-%d %H:%M:%S}", _took(run), *(_number(run[name]) for name in _COUNTS))
         for run in runs
     ]
-    return table(_HEAD, rows, right=("took", "rows in", "ok", "rejected", "reused"))
+    return format_table(_HEAD, rows, right=("took", "rows in", "ok", "rejected", "reused"))
 
 
 def _full_text(run: dict[str, Any]) -> str:
@@ -53,14 +53,14 @@ def _full_text(run: dict[str, Any]) -> str:
         ("rows", ", ".join(f"{_number(run[name])} {name.removeprefix('rows_')}" for name in _COUNTS) if run["rows_in"] is not None else None),
         ("code", f"xlclass {run['code_version']}, settings {run['settings_fingerprint']}"),
     ]
-    parts = ["\n".join(f"{name:<9}{shown(text, most=1_000)}" for name, text in facts if text)]
+    parts = ["\n".join(f"{name:<9}{printable(text, limit=1_000)}" for name, text in facts if text)]
     if run["steps"]:
-        steps = [(shown(step["name"]), seconds_text(step["seconds"]), _number(step["num_rows"])) for step in run["steps"]]
-        parts.append(table(("step", "took", "rows"), steps, right=("took", "rows")))
+        steps = [(printable(step["name"]), format_seconds(step["seconds"]), _number(step["num_rows"])) for step in run["steps"]]
+        parts.append(format_table(("step", "took", "rows"), steps, right=("took", "rows")))
     if rules := [(name, _number(num_rows)) for name, num_rows in run["rules"].items() if num_rows]:
-        parts.append(table(("rule", "rows"), rules, right=("rows",)))
+        parts.append(format_table(("rule", "rows"), rules, right=("rows",)))
     if run["settings"]:
-        parts.append(table(("changed setting", "value"), [(key, shown(_setting(value))) for key, value in sorted(run["settings"].items())]))
+        parts.append(format_table(("changed setting", "value"), [(key, printable(_setting(value))) for key, value in sorted(run["settings"].items())]))
     return "\n\n".join(parts)
 
 
@@ -69,7 +69,7 @@ def _setting(value: Any) -> str:
 
 
 def _took(run: dict[str, Any]) -> str:
-    return seconds_text((run["finished_at"] - run["started_at"]).total_seconds())
+    return format_seconds((run["finished_at"] - run["started_at"]).total_seconds())
 
 
 def _number(value: int | None) -> str:

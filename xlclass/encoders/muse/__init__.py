@@ -1,1 +1,1 @@
-"""MUSE v3 (CNN): its network as a TensorFlow graph, and the SavedModel built from the package that carries its weights."""
+"""MUSE v3 (CNN): its network as a TensorFlow graph, and the SavedModel built from the package with its weights."""

