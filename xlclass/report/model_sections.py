@@ -48,7 +48,7 @@ def accuracy(about: About, tables: Tables) -> Section:
         NUM_VIDEOS,
     )
     num_unscored = len(about.num_videos) - len(rows)
-    caption = "Top-1 accuracy per language" + (f" ({num_unscored} more languages have no labelled test video)" if num_unscored else "")
+    caption = "Top-1 accuracy per language" + (f"; languages without a labelled test video: {num_unscored}" if num_unscored else "")
     return Section(
         "accuracy",
         "Top-1 accuracy",
@@ -154,7 +154,7 @@ def _points(bins: Sequence[Row]) -> list[tuple[float, float]]:
 
 
 def _bins(bins: Sequence[Row]) -> str:
-    return "; ".join(f"{b['mean_confidence']:.2f} → {b['top1']:.2f} ({b['num_videos']:,})" for b in bins)
+    return "; ".join(f"{b['mean_confidence']:.2f}\u00a0→\u00a0{b['top1']:.2f}\u00a0({b['num_videos']:,})" for b in bins)
 
 
 def coverage(about: About, tables: Tables) -> Section:
