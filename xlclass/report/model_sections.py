@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xlclass.quality.calibration_error import MIN_BIN
 from xlclass.quality.metrics import ratio, wilson
@@ -25,6 +25,14 @@ _NO_TEST_VIDEO = "There is no labelled test video yet: accuracy needs videos wit
 def _missing_scores(tables: Tables) -> str:
     """Why there are no scores: no evaluation, or no labelled test video."""
     return _NO_TEST_VIDEO if tables.get("language_confidence") else _NO_EVALUATION
+
+
+def _with_curves(section: Section, min_videos: int, tables: Tables) -> Section:
+    """`section`; if it has no curve, without the legend and with the reason."""
+    if section.cards:
+        return section
+    too_few = f"No language has {min_videos} labelled test videos, so there is no curve."
+    return replace(section, legend=(), missing=too_few if section.grids else _missing_scores(tables))
 
 
 def accuracy(about: About, tables: Tables) -> Section:
@@ -137,16 +145,16 @@ def calibration(about: About, tables: Tables) -> Section:
     )
     names = ("ece_uncalibrated", "ece", "brier", "log_loss")
     lines = [Line((row["language"], *map(row.get, names), _bins(row["reliability"])), row["language"]) for row in rows if row["brier"] is not None]
-    return Section(
+    section = Section(
         "calibration",
         "Calibration",
         "Accuracy of the top category (vertical axis) against its mean confidence (horizontal axis), on test videos. The expected calibration error "
         f"(ECE) is corrected for sampling noise; a curve needs {MIN_BIN} test videos.",
-        "" if cards else f"No language has {MIN_BIN} labelled test videos, so there is no curve." if lines else _missing_scores(tables),
-        [("line", "after calibration"), ("dash", "before calibration"), ("rule", "perfect calibration")] if cards else [],
-        cards,
-        [Grid("calibration-table", "Calibration per language", columns, about.bodies(lines), folded=True)] if lines else [],
+        legend=[("line", "after calibration"), ("dash", "before calibration"), ("rule", "perfect calibration")],
+        cards=cards,
+        grids=[Grid("calibration-table", "Calibration per language", columns, about.bodies(lines), folded=True)] if lines else [],
     )
+    return _with_curves(section, MIN_BIN, tables)
 
 
 def _points(bins: Sequence[Row]) -> list[tuple[float, float]]:
@@ -170,16 +178,16 @@ def coverage(about: About, tables: Tables) -> Section:
             cards.append(Card(row["language"], charts.coverage(points, reference, label), f"{row['support']:,} test videos"))
     columns = (LANGUAGE, _TEST_VIDEOS, *(Column(f"top-1 at {percent} %", "share") for percent in COVERAGES))
     lines = [Line((row["language"], row["support"], *(row[f"top1_at_{percent}"] for percent in COVERAGES)), row["language"]) for row in rows]
-    return Section(
+    section = Section(
         "coverage",
         "Accuracy against coverage",
         "Top-1 accuracy (vertical axis) if only the most confident videos get a category: the most confident 50 %, 80 % or 100 % (horizontal axis). "
         f"A curve needs {MIN_CURVE} test videos.",
-        "" if cards else f"No language has {MIN_CURVE} labelled test videos, so there is no curve." if lines else _missing_scores(tables),
-        [("line", "the language"), ("dash", "all training languages")] if cards else [],
-        cards,
-        [Grid("coverage-table", "Top-1 accuracy of the most confident videos", columns, about.bodies(lines), folded=True)] if lines else [],
+        legend=[("line", "the language"), ("dash", "all training languages")],
+        cards=cards,
+        grids=[Grid("coverage-table", "Top-1 accuracy of the most confident videos", columns, about.bodies(lines), folded=True)] if lines else [],
     )
+    return _with_curves(section, MIN_CURVE, tables)
 
 
 def _mean_top1_at(rows: Sequence[Row], percent: int) -> float | None:

@@ -37,8 +37,8 @@ _SECTIONS = (
 def page(about: About, tables: Tables) -> str:
     """The page as HTML.
 
-    `tables` are the rows by table name, as `tables.read_tables` returns them. If a table is missing, its section says so or is left
-    out.
+    `tables` are the rows by table name, as `tables.read_tables` returns them. If a table is missing, its section has a sentence
+    instead, or is left out.
     """
     about = dataclasses.replace(about, num_videos=_num_videos(tables))
     sections = [section for section in (make(about, tables) for make in _SECTIONS) if section is not None]
