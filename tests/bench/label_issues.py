@@ -61,7 +61,7 @@ def _found(lake: Path, folder: Path, languages: tuple[str, ...]) -> tuple[pd.Dat
     from xlclass.lake.runs import Run
     from xlclass.lake.session import open_session
     from xlclass.lake.tables import Lake
-    from xlclass.quality.label_quality import doubted, mislabelled
+    from xlclass.quality.label_quality import checked_labels, mislabelled
 
     spark = open_session("label_issues")
     version = Registry(Lake(spark, str(lake))).champion()
@@ -72,7 +72,7 @@ def _found(lake: Path, folder: Path, languages: tuple[str, ...]) -> tuple[pd.Dat
     run = Run("bench", Lake(spark, str(folder)), load_settings(ROOT / "conf" / "youtube.toml"))
     judged_videos(run, version).write.parquet(str(folder / "judged"))
     judged = spark.read.parquet(str(folder / "judged"))
-    every = doubted(judged, len(manifest["categories"])).toPandas()
+    every = checked_labels(judged, len(manifest["categories"])).toPandas()
     listed = mislabelled(judged, manifest["categories"], 1_000_000).toPandas()
     spark.stop()
     return every.merge(flips, on="video_id"), listed.merge(flips, on="video_id"), manifest["languages"]

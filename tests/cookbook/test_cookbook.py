@@ -1,4 +1,4 @@
-"""The cookbook's queries: the same text through Spark and through DuckDB, row by row, on a lake that the jobs made."""
+"""The cookbook's queries: Spark and DuckDB give the same rows on a lake that the jobs wrote."""
 
 import math
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ MACRO = READING.split("```sql\n")[1].split(";")[0]
 
 @pytest.fixture(scope="module")
 def engines(spark, analyst_lake):
-    """The lake's tables in both engines, as the data dictionary says: by name, a function from SQL to column names and rows."""
+    """For each engine, a function from SQL to column names and rows; the tables are read as in the data dictionary."""
     session, lake = spark.newSession(), duckdb.connect()
     lake.execute("SET TimeZone = 'UTC'")
     session.conf.set("spark.sql.session.timeZone", "UTC")
@@ -43,7 +43,7 @@ def engines(spark, analyst_lake):
 
 
 def plain(value):
-    """A value as both engines mean it: decimals as numbers, times in UTC without their zone, as Spark collects them on a machine in UTC."""
+    """A value in the same form from both engines: decimals as floats, times in UTC."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, datetime):
@@ -52,7 +52,7 @@ def plain(value):
 
 
 def same(a, b):
-    """Whether two values are equal; numbers but for the last digit that the queries round to."""
+    """True if two values are equal; numbers may differ in the last digit that the queries round to."""
     if isinstance(a, float) or isinstance(b, float):
         return a is not None and b is not None and math.isclose(a, b, rel_tol=1e-5, abs_tol=1.01e-4)
     return a == b
@@ -68,19 +68,19 @@ def assert_same(left, right):
 @pytest.mark.parametrize("query", COMMON, ids=lambda query: query.name)
 def test_query_gives_the_same_rows_in_spark_and_duckdb(engines, query):
     by_spark = engines["Spark"](query.sql)
-    assert by_spark[1], "no rows: the lake lacks what the query asks for, or the query asks wrongly"
+    assert by_spark[1], "no rows: the lake has no data for the query, or the query is wrong"
     assert_same(by_spark, engines["DuckDB"](query.sql))
 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_query_of_two_dialects_gives_the_same_rows(engines, name):
-    answers = {query.engine: engines[query.engine](query.sql) for query in named(name)}
-    assert set(answers) == set(ENGINES)
-    assert answers["Spark"][1]
-    assert_same(answers["Spark"], answers["DuckDB"])
+    results = {query.engine: engines[query.engine](query.sql) for query in named(name)}
+    assert set(results) == set(ENGINES)
+    assert results["Spark"][1]
+    assert_same(results["Spark"], results["DuckDB"])
 
 
-def test_alike_finds_what_numpy_finds(engines, analyst_lake):
+def test_alike_agrees_with_numpy(engines, analyst_lake):
     (query,) = named("alike")
     found = engines["DuckDB"](query.sql)[1]
     table = deltalake.DeltaTable(analyst_lake / "embeddings").to_pandas().dropna(subset=["vector"]).sort_values("video_id", ignore_index=True)
@@ -99,14 +99,14 @@ def test_cookbook_has_at_least_15_queries_that_both_engines_run():
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: f"{query.name}{query.engine or ''}")
-def test_query_is_a_question_and_sorts_its_answer(query):
+def test_query_is_a_question_and_sorts_its_rows(query):
     assert query.question.rstrip(")").rpartition("?")[0] or query.question.endswith("?")
     assert "ORDER BY" in query.sql
     assert (ROOT / "xlclass" / "cookbook" / f"{query.theme}.sql").read_text(encoding="utf-8").count(query.text) == 1
 
 
-def test_query_changed_counts_what_two_versions_say_differently(engines, analyst_lake):
-    """Against pandas: the two versions' rows of the log, side by side."""
+def test_query_changed_counts_different_top_categories(engines, analyst_lake):
+    """Against pandas, with one column per model version."""
     log = deltalake.DeltaTable(analyst_lake / "prediction_log").to_pandas().dropna(subset=["top_category"])
     assert log.model_version.nunique() == 2
     wide = log.pivot(index="video_id", columns="model_version", values="top_category").dropna()
@@ -115,6 +115,6 @@ def test_query_changed_counts_what_two_versions_say_differently(engines, analyst
     assert sum(row[-1] for row in engines["DuckDB"](query.sql)[1]) == (wide[first] != wide[second]).sum() > 0
 
 
-def test_named_says_which_queries_there_are():
+def test_named_lists_the_queries_in_its_error():
     with pytest.raises(LakeError, match=r"the cookbook has no query nothing; it has: languages, declarations, .*steps"):
         named("nothing")

@@ -1,6 +1,7 @@
-"""The data dictionary: every contract told, the page true to the contracts."""
+"""The data dictionary: it shows every contract, and the committed page is up to date."""
 
 import os
+import re
 
 import pytest
 from conftest import ROOT
@@ -22,19 +23,21 @@ def test_page_is_the_committed_one():
     assert text == PAGE.read_text(encoding="utf-8"), "xlclass tables --markdown > conf/TABLES.md"
 
 
-def test_page_links_to_what_is_there():
+def test_page_links_to_existing_targets():
     text = PAGE.read_text(encoding="utf-8")
     for table in TABLES:
         assert f"](#{table.name})" in text
         assert f"\n## {table.name}\n" in text
-    assert all((PAGE.parent / "cookbook" / f"{query.theme}.sql").is_file() for query in queries())
+    missing = [target for target in set(re.findall(r"\]\((\.\./[^)]+)\)", text)) if not (PAGE.parent / target).is_file()]
+    assert missing == []
+    assert all(f"](../xlclass/cookbook/{query.theme}.sql)" in text for query in queries())
 
 
 def test_overview_has_a_line_per_table_with_its_grain():
     assert [line.split(maxsplit=1) for line in overview().splitlines()] == [[table.name, table.grain] for table in TABLES]
 
 
-def test_described_tells_all_of_a_contract():
+def test_described_shows_the_whole_contract():
     assert described(ODD).splitlines() == [
         "odd",
         "one row per a|b",
@@ -48,14 +51,14 @@ def test_described_tells_all_of_a_contract():
     ]
 
 
-def test_section_escapes_what_markdown_would_read():
+def test_section_escapes_markdown():
     lines = section(ODD).splitlines()
     assert lines[2] == "One row per a\\|b."
     assert "| x | `map<string, float>` | no | &lt;b>a\\|b&lt;/b> |" in lines
     assert "- y_share: `y < 1`" in lines
 
 
-def test_table_named_says_which_tables_there_are():
+def test_table_named_lists_the_tables_in_its_error():
     with pytest.raises(LakeError, match="there is no table video; there are: videos, channels, .*, runs"):
         table_named("video")
 
@@ -71,7 +74,7 @@ def test_table_named_says_which_tables_there_are():
         ("steps", False, True, "\n\n".join(query.text for query in queries() if query.name == "steps")),
     ],
 )
-def test_command_prints_what_is_asked_for(name, markdown, cookbook, expected, capsys):
+def test_command_prints_the_requested_text(name, markdown, cookbook, expected, capsys):
     from argparse import Namespace
 
     command.body(Namespace(name=name, markdown=markdown, cookbook=cookbook))

@@ -1,4 +1,4 @@
-"""The page in Debian's Chromium, driven by Playwright: what it asks for, how it sorts and filters, and where it scrolls. Run by `make test-slow`."""
+"""The page in Debian's Chromium, driven by Playwright: requests, layout, sorting, filtering and printing. Run by `make test-slow`."""
 
 import re
 import shutil
@@ -50,19 +50,19 @@ def shown(browser, file):
         page.close()
 
 
-def _seen(page, selector):
-    """The languages of the elements that are shown."""
+def _visible_languages(page, selector):
+    """The languages of the visible elements."""
     return page.eval_on_selector_all(selector, "all => all.filter(e => !e.closest('[hidden]')).map(e => e.dataset.language)")
 
 
 def _column(page, table, index):
-    rows = page.locator(f"#{table} tbody[data-group=unknown] tr[data-language]")
+    rows = page.locator(f"#{table} tbody[data-group=unsupported] tr[data-language]")
     return [row.locator("th, td").nth(index).inner_text() for row in rows.all()]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_page_says_nothing_and_asks_for_nothing_and_fits_its_window(shown, file, width, scheme):
+def test_page_makes_no_request_and_fits_its_window(shown, file, width, scheme):
     page = shown(width, scheme)
     for fold in page.locator("summary").all():
         fold.click()
@@ -71,8 +71,8 @@ def test_page_says_nothing_and_asks_for_nothing_and_fits_its_window(shown, file,
     assert page.evaluate("[...document.querySelectorAll('.box')].some(box => box.scrollWidth > box.clientWidth)") == (width == 390)
 
 
-def test_page_has_two_colour_schemes_that_can_be_read(shown):
-    """Contrast of text with its background: at least 4.5, WCAG 2.1 AA."""
+def test_page_has_readable_contrast_in_both_colour_schemes(shown):
+    """The contrast of text with its background is at least 4.5 (WCAG 2.1 AA)."""
     for scheme in ("light", "dark"):
         page = shown(scheme=scheme)
         low = page.evaluate(CONTRASTS)
@@ -102,22 +102,22 @@ CONTRASTS = """() => {
 }"""
 
 
-def test_filter_acts_on_every_table_and_chart(shown):
+def test_filter_applies_to_every_table_and_chart(shown):
     page = shown()
-    assert set(_seen(page, "[data-language]")) == set(LANGUAGES)
+    assert set(_visible_languages(page, "[data-language]")) == set(LANGUAGES)
     page.fill("#filter-languages", "de, hungarian")
-    assert set(_seen(page, "tr[data-language]")) == {"de", "hu"}
-    assert set(_seen(page, "figure[data-language]")) == {"de", "hu"}
+    assert set(_visible_languages(page, "tr[data-language]")) == {"de", "hu"}
+    assert set(_visible_languages(page, "figure[data-language]")) == {"de", "hu"}
     assert page.locator("#accuracy-table tbody[data-group=training]").is_hidden()
-    assert page.inner_text("#filter-said") == f"2 of {len(LANGUAGES)} languages"
+    assert page.inner_text("#filter-result") == f"2 of {len(LANGUAGES)} languages"
     page.fill("#filter-languages", "")
     page.select_option("#filter-group", "training")
-    assert set(_seen(page, "[data-language]")) == {"en", "fr"}
+    assert set(_visible_languages(page, "[data-language]")) == {"en", "fr"}
     page.select_option("#filter-group", "")
-    assert set(_seen(page, "[data-language]")) == set(LANGUAGES)
+    assert set(_visible_languages(page, "[data-language]")) == set(LANGUAGES)
 
 
-def test_filter_of_one_language_chooses_its_confusion_matrix(shown):
+def test_filter_of_one_language_selects_its_confusion_matrix(shown):
     page = shown()
     rows = [row for row in make_tables()["confusion"] if row["language"] == "ja"]
     page.fill("#filter-languages", "ja")
@@ -143,9 +143,9 @@ def test_tables_sort_by_every_kind_of_column_within_their_groups(shown):
     assert codes == sorted(codes)
     page.click("#categories-f1 thead th:nth-child(2) button")
     shares = _column(page, "categories-f1", 1)
-    assert [share != "" for share in shares] == sorted((share != "" for share in shares), reverse=True)  # nothing comes last
-    filled = [int(share) for share in shares if share]
-    assert filled == sorted(filled, reverse=True)
+    assert [share != "" for share in shares] == sorted((share != "" for share in shares), reverse=True)  # empty cells come last
+    percents = [int(share) for share in shares if share]
+    assert percents == sorted(percents, reverse=True)
 
 
 def test_hostile_titles_are_text(shown):
@@ -157,7 +157,7 @@ def test_hostile_titles_are_text(shown):
     assert set(directions) == {"isolate"}
 
 
-def test_script_and_request_that_are_not_the_pages_own_are_refused(shown):
+def test_foreign_scripts_and_requests_are_blocked(shown):
     page, blocked = shown(), []
     page.on("requestfailed", lambda request: blocked.append(request.failure))
     page.evaluate("document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.ran = true' }))")
@@ -168,7 +168,7 @@ def test_script_and_request_that_are_not_the_pages_own_are_refused(shown):
     assert blocked == ["csp"]
 
 
-def test_printed_page_hides_no_numbers(shown):
+def test_printed_page_shows_every_table(shown):
     page = shown()
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")

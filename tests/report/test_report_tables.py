@@ -1,4 +1,4 @@
-"""The lake read for the page: what is counted, which evaluation, and a lake that has not everything yet."""
+"""The tables that the page is made of: counts, the newest evaluation, and a lake without an evaluation."""
 
 import pytest
 from pyspark.sql import functions as F
@@ -8,7 +8,7 @@ from xlclass.encoders import resolve_encoder
 from xlclass.errors import SettingsError
 from xlclass.evaluation.evaluate import evaluate
 from xlclass.lake.runs import utc_now
-from xlclass.report.tables import MOST_ISSUES_OF_LANGUAGE, read_tables, report_file, report_page, write_page
+from xlclass.report.tables import MAX_ISSUES_PER_LANGUAGE, read_tables, report_file, report_page, write_page
 from xlclass.schemas import LABEL_ISSUES, PREDICTIONS
 
 HOSTILE = "<script>alert(1)</script> ma chanson préférée à la guitare"
@@ -21,8 +21,8 @@ def test_report_of_a_small_lake_before_and_after_its_evaluation(classified_in, t
     lake, encoder = run.lake, resolve_encoder(run.settings)
     assert "has not been evaluated yet" in report_page(run, version, encoder)
     evaluation = evaluate(run, version)
-    issues = [(evaluation, row["video_id"], row["language"], "mislabelled", 0.5 + i / 1_000, "sure of another") for i, row in enumerate(rows)]
-    lake.append_values(LABEL_ISSUES, [*issues, ("an older one", "en0", "en", "mislabelled", 1.0, "stale")])
+    issues = [(evaluation, row["video_id"], row["language"], "mislabelled", 0.5 + i / 1_000, "another category") for i, row in enumerate(rows)]
+    lake.append_values(LABEL_ISSUES, [*issues, ("older evaluation", "en0", "en", "mislabelled", 1.0, "stale")])
     started = run.started_at
     run.record("done")
 
@@ -30,15 +30,15 @@ def test_report_of_a_small_lake_before_and_after_its_evaluation(classified_in, t
     videos = {(row["language"], row["text_source"]): (row["num_videos"], row["num_labelled"]) for row in tables["catalogue"]}
     assert sum(num for num, _ in videos.values()) == 181
     assert (videos["de", "title"], videos["en", None]) == ((60, 60), (1, 0))
-    predicted = lake.read(PREDICTIONS).where("top_confidence IS NOT NULL").select("language", F.floor(F.col("top_confidence") * 20)).collect()
-    counted = {(row["language"], row["bin"]): row["num_videos"] for row in tables["confidences"]}
-    assert counted == {key: predicted.count(key) for key in set(map(tuple, predicted))}
-    assert sum(row["num_videos"] for row in tables["given"]) == 180
+    bins = lake.read(PREDICTIONS).where("top_confidence IS NOT NULL").select("language", F.floor(F.col("top_confidence") * 20)).collect()
+    counted = {(row["language"], row["bin"]): row["num_videos"] for row in tables["confidence_bins"]}
+    assert counted == {key: bins.count(key) for key in set(map(tuple, bins))}
+    assert sum(row["num_videos"] for row in tables["top_categories"]) == 180
     assert "alerts" not in tables
-    found = tables["label_issues"]
-    assert [row["video_id"] for row in found] == [f"{language}{i}" for language in ("de", "fr", "en") for i in range(59, 59 - MOST_ISSUES_OF_LANGUAGE, -1)]
-    assert found[0]["title"].startswith("wir spielen das neue Spiel")
-    assert found[0]["labels"] == ["gaming"]
+    issues = tables["label_issues"]
+    assert [row["video_id"] for row in issues] == [f"{language}{i}" for language in ("de", "fr", "en") for i in range(59, 59 - MAX_ISSUES_PER_LANGUAGE, -1)]
+    assert issues[0]["title"].startswith("wir spielen das neue Spiel")
+    assert issues[0]["labels"] == ["gaming"]
     assert tables["runs"][0]["started_at"] == started.strftime("%Y-%m-%d %H:%M")
     assert [step["name"] for step in tables["runs"][0]["steps"]][-1] == "evaluate"
 
@@ -55,12 +55,12 @@ def test_report_of_a_small_lake_before_and_after_its_evaluation(classified_in, t
     assert [entry.name for entry in tmp_path.joinpath("lake").glob("*.html")] == [file.name]
 
 
-def test_report_file_says_why_it_cannot_be_written(tmp_path):
-    class Here:
+def test_report_file_rejects_a_folder_and_a_missing_folder(tmp_path):
+    class LakeHere:
         root = str(tmp_path)
 
-    assert report_file(Here, None) == tmp_path / "report.html"
+    assert report_file(LakeHere, None) == tmp_path / "report.html"
     with pytest.raises(SettingsError, match="is a folder: name a file in it"):
-        report_file(Here, str(tmp_path))
+        report_file(LakeHere, str(tmp_path))
     with pytest.raises(SettingsError, match="there is no folder"):
-        report_file(Here, str(tmp_path / "none" / "page.html"))
+        report_file(LakeHere, str(tmp_path / "none" / "page.html"))

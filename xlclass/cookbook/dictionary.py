@@ -1,4 +1,4 @@
-"""The tables told to those who query them, from the contracts in `schemas.py`: as text for a terminal, and as the page TABLES.md."""
+"""The data dictionary: the table contracts of `schemas.py` as text for a terminal and as the page TABLES.md."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from xlclass.errors import LakeError
 from xlclass.schemas import TABLES, Column, Table
 
 READING = """\
-The tables are Delta tables: folders of the lake, here `build/demo`, where `make demo` puts them. No table uses a feature that readers
-outside Spark lack (deletion vectors, column mapping). Times are UTC. In Spark:
+The tables are Delta tables. Each one is a folder of the lake, here `build/demo`, which `make demo` writes. No table uses a feature that
+only Spark can read (deletion vectors, column mapping). Times are in UTC. In Spark:
 
 ```python
 from pathlib import Path
@@ -20,7 +20,7 @@ for log in Path("build/demo").glob("*/_delta_log"):
 spark.sql("SELECT language, count(*) FROM videos GROUP BY language").show()
 ```
 
-In DuckDB, without Spark (`pip install deltalake pyarrow duckdb`; nothing of DuckDB's own extensions is needed):
+In DuckDB, without Spark (`pip install deltalake pyarrow duckdb`; no DuckDB extension is needed):
 
 ```python
 from pathlib import Path
@@ -41,21 +41,23 @@ for log in Path("build/demo").glob("*/_delta_log"):
 print(lake.sql("SELECT language, count(*) FROM videos GROUP BY language").fetchall())
 ```
 
-The file system is Arrow's own: with deltalake's, which is Python, a script that did its work may now and then abort as it ends
-(`terminate called without an active exception`; apache/arrow issue 45214). In a bucket, take `pyarrow.fs.S3FileSystem` or its like.
+The example uses Arrow's file system, not deltalake's. With deltalake's file system, which calls Python, a script may abort at its exit
+after its work is done (`terminate called without an active exception`; apache/arrow issue 45214). For a bucket, use
+`pyarrow.fs.S3FileSystem` or the file system of your cloud.
 
-In pandas, with the same `table`:
+In pandas, with the same function `table`:
 
 ```python
 predictions = table("predictions").to_table(columns=["video_id", "top_category", "top_confidence"]).to_pandas()
 ```
 
-`DeltaTable(path, version=3)` is the table as it was; in Spark, `.option("versionAsOf", 3)`.
+`DeltaTable(path, version=3)` reads an earlier version of a table; in Spark, use `.option("versionAsOf", 3)`.
 
 ### Vectors
 
-`embeddings.vector` holds float16 numbers, little-endian, one after the other, of length 1 (L2 norm): two bytes a number, 512 numbers with MUSE.
-`videos.visual_vector` is of the same form. In numpy, all as one matrix; in pandas, one array a row (`table` as above); in DuckDB, lists of numbers:
+`embeddings.vector` is a binary column. It holds the vector as float16 numbers, little-endian, 2 bytes each; MUSE has 512 numbers. The L2 norm
+of a vector is 1. `videos.visual_vector` has the same format. The examples read one matrix in numpy, one array per row in pandas (`table` is the
+function above), and lists of numbers in DuckDB:
 
 ```python
 import numpy
@@ -79,15 +81,15 @@ SELECT video_id, float16s(vector) AS vector FROM embeddings WHERE vector IS NOT 
 
 
 def table_named(name: str) -> Table:
-    """The contract of this name.
+    """The contract of the table of this name.
 
     Raises:
-        LakeError: there is none.
+        LakeError: there is no table of this name.
     """
-    found = [table for table in TABLES if table.name == name]
-    if not found:
+    matching = [table for table in TABLES if table.name == name]
+    if not matching:
         raise LakeError(f"there is no table {name}; there are: {', '.join(table.name for table in TABLES)}")
-    return found[0]
+    return matching[0]
 
 
 def overview(tables: Sequence[Table] = TABLES) -> str:
@@ -97,9 +99,9 @@ def overview(tables: Sequence[Table] = TABLES) -> str:
 
 
 def described(table: Table) -> str:
-    """A table whole, for a terminal."""
-    wide = max(len(column.name) for column in table.columns)
-    columns = [f"  {column.name:<{wide}}  {_kind(column):<18}  {column.comment}" for column in table.columns]
+    """The contract of a table as text for a terminal."""
+    width = max(len(column.name) for column in table.columns)
+    columns = [f"  {column.name:<{width}}  {_kind(column):<18}  {column.comment}" for column in table.columns]
     checks = [f"  {name}: {check}" for name, check in table.checks]
     return "\n".join(
         [table.name, table.grain, *(f"{title}: {text}" for title, text in _facts(table)), "", *columns, *(["", "constraints:", *checks] if checks else [])]
@@ -107,35 +109,35 @@ def described(table: Table) -> str:
 
 
 def page(queries: Sequence[Query]) -> str:
-    """TABLES.md: how to read the tables, then each whole, then the questions of the cookbook."""
+    """The text of TABLES.md: how to read the tables, the contract of each table, and the questions of the cookbook."""
     rows = [f"| [{table.name}](#{table.name}) | {_escaped(table.grain)} |" for table in TABLES]
-    asked = {f"| [{query.name}](../xlclass/cookbook/{query.theme}.sql) | {_escaped(query.question)} |" for query in queries}
+    questions = {f"| [{query.name}](../xlclass/cookbook/{query.theme}.sql) | {_escaped(query.question)} |" for query in queries}
     head = [
         "# The tables",
         "",
-        "Written by `xlclass tables --markdown` from `schemas.py`; columns are only ever added.",
+        "`xlclass tables --markdown` writes this page from `schemas.py`. New versions of xlclass only add columns.",
         "",
-        "| table | what a row is |",
+        "| table | rows |",
         "|---|---|",
         *rows,
     ]
-    parts = ["\n".join(head), f"## Reading them\n\n{READING.rstrip()}", *map(section, TABLES)]
+    parts = ["\n".join(head), f"## How to read the tables\n\n{READING.rstrip()}", *map(section, TABLES)]
     cookbook = [
         "## Questions",
         "",
-        "`xlclass tables --cookbook NAME` prints the query; Spark and DuckDB run the same text.",
+        "`xlclass tables --cookbook NAME` prints the query. Spark and DuckDB run the same query, except where the cookbook has one for each.",
         "",
         "| query | question |",
         "|---|---|",
     ]
-    return "\n\n".join([*parts, "\n".join(cookbook + sorted(asked))]) + "\n"
+    return "\n\n".join([*parts, "\n".join(cookbook + sorted(questions))]) + "\n"
 
 
 def section(table: Table) -> str:
-    """A table whole, as a section of the page."""
+    """The contract of a table as a section of the page."""
     lines = [f"## {table.name}", "", _escaped(table.grain[0].upper() + table.grain[1:]) + ".", ""]
     lines += [f"- {title}: {_escaped(text)}" for title, text in _facts(table)]
-    lines += ["", "| column | type | null | what it is |", "|---|---|---|---|"]
+    lines += ["", "| column | type | null | meaning |", "|---|---|---|---|"]
     lines += [f"| {column.name} | `{column.type}` | {'no' if column.required else 'yes'} | {_escaped(column.comment)} |" for column in table.columns]
     if table.checks:
         lines += ["", "Constraints:", "", *(f"- {name}: `{check}`" for name, check in table.checks)]

@@ -1,11 +1,11 @@
--- categories: Which share of a language's videos has each category as its top one?
+-- categories: What share of a language's videos has each category as top category?
 SELECT language, top_category, count(*) AS num_videos, round(count(*) / sum(count(*)) OVER (PARTITION BY language), 3) AS share
 FROM predictions
 WHERE top_category IS NOT NULL
 GROUP BY language, top_category
 ORDER BY language, num_videos DESC, top_category;
 
--- confidence: How sure are the predictions, by language?
+-- confidence: How confident are the predictions in each language?
 SELECT language,
        count(*) AS num_videos,
        round(avg(top_confidence), 3) AS mean_confidence,
@@ -16,21 +16,21 @@ WHERE top_confidence IS NOT NULL
 GROUP BY language
 ORDER BY mean_confidence DESC, language;
 
--- confidence_bands: How many videos of a category lie in each tenth of the confidence?
+-- confidence_bands: How many videos of each category are in each tenth of the confidence?
 SELECT top_category, CAST(least(floor(top_confidence * 10), 9) AS double) / 10 AS confidence_from, count(*) AS num_videos
 FROM predictions
 WHERE top_confidence IS NOT NULL
 GROUP BY top_category, least(floor(top_confidence * 10), 9)
 ORDER BY top_category, confidence_from;
 
--- without_category: Which videos got no category, and why, by language?
+-- without_category: How many videos have no category, by language and reason?
 SELECT language, status, count(*) AS num_videos, round(avg(top_confidence), 3) AS mean_confidence
 FROM predictions
 WHERE categories IS NULL OR cardinality(categories) = 0
 GROUP BY language, status
 ORDER BY num_videos DESC, language, status;
 
--- category_by_week: How does the share of a category (here: music) go, week by week?
+-- category_by_week: How does the share of a category (here: music) change from week to week?
 SELECT date_trunc('week', v.updated_at) AS week,
        count(*) AS num_videos,
        count_if(p.top_category = 'music') AS num_of_category,
@@ -41,7 +41,7 @@ WHERE v.updated_at IS NOT NULL
 GROUP BY date_trunc('week', v.updated_at)
 ORDER BY week DESC;
 
--- category_by_country: How often has each category been given in some countries (here: France, Canada and Germany)?
+-- category_by_country: How many videos has each category in some countries (here: France, Canada and Germany)?
 SELECT c.country, p.top_category, count(*) AS num_videos
 FROM (VALUES ('FR'), ('CA'), ('DE')) AS c(country)
 JOIN videos v ON array_contains(v.countries, c.country)
@@ -50,7 +50,7 @@ WHERE p.top_category IS NOT NULL
 GROUP BY c.country, p.top_category
 ORDER BY c.country, num_videos DESC, p.top_category;
 
--- category_by_region: Which category leads in each region of a language?
+-- category_by_region: What is the most frequent category in each region of a language?
 SELECT language, region, top_category, num_videos
 FROM (
   SELECT v.language, v.region, p.top_category, count(*) AS num_videos,
@@ -63,7 +63,7 @@ FROM (
 WHERE place = 1
 ORDER BY num_videos DESC, language, region;
 
--- of_category: Which videos are most surely of a category (here: music), in one language (here: English)?
+-- of_category: Which videos have the highest confidence in a category (here: music) in one language (here: English)?
 SELECT p.video_id, v.title, p.confidences['music'] AS confidence
 FROM predictions p
 JOIN videos v ON v.video_id = p.video_id
@@ -71,7 +71,7 @@ WHERE p.language = 'en' AND p.confidences['music'] IS NOT NULL
 ORDER BY confidence DESC, p.video_id
 LIMIT 20;
 
--- all_confidences: How sure is the model of every category, for the videos of a channel? (one row per video and category)
+-- all_confidences: What is the confidence of every category for the videos of a channel? (one row per video and category)
 SELECT p.video_id, c.category, p.confidences[c.category] AS confidence
 FROM predictions p
 JOIN videos v ON v.video_id = p.video_id
@@ -79,7 +79,7 @@ CROSS JOIN (SELECT DISTINCT category FROM latest_category_accuracy) c
 WHERE v.channel_id = (SELECT min(channel_id) FROM videos) AND p.confidences IS NOT NULL
 ORDER BY p.video_id, confidence DESC, c.category;
 
--- close_calls: For which videos was it close between the first and the second category?
+-- close_calls: Which videos have the smallest gap between their first and second category?
 SELECT video_id, language, top_category, second_category, round(CAST(top_confidence - second_confidence AS double), 4) AS gap
 FROM (
   SELECT p.video_id, p.language, p.top_category, p.top_confidence, c.category AS second_category, p.confidences[c.category] AS second_confidence,
@@ -92,7 +92,7 @@ WHERE place = 1
 ORDER BY gap, video_id
 LIMIT 20;
 
--- worth_labelling: Which unlabelled videos would teach most: the three least sure ones of each language?
+-- worth_labelling: Which three unlabelled videos of each language have the lowest confidence, and so are most useful to label?
 SELECT language, video_id, title, top_category, top_confidence
 FROM (
   SELECT v.language, v.video_id, v.title, p.top_category, p.top_confidence,
@@ -104,17 +104,17 @@ FROM (
 WHERE place <= 3
 ORDER BY language, place;
 
--- predictions_long [Spark]: What would the view predictions_long hold: one row per video and category that it got?
-SELECT p.video_id, p.language, given.category, given.confidence, p.model_version, p.predicted_at
-FROM predictions p LATERAL VIEW explode(p.categories) AS given
-ORDER BY p.video_id, given.confidence DESC, given.category;
+-- predictions_long [Spark]: What are the rows of the view predictions_long, one per video and predicted category?
+SELECT p.video_id, p.language, predicted.category, predicted.confidence, p.model_version, p.predicted_at
+FROM predictions p LATERAL VIEW explode(p.categories) AS predicted
+ORDER BY p.video_id, predicted.confidence DESC, predicted.category;
 
--- predictions_long [DuckDB]: What would the view predictions_long hold: one row per video and category that it got?
-SELECT p.video_id, p.language, given.category, given.confidence, p.model_version, p.predicted_at
-FROM predictions p, UNNEST(p.categories) AS u(given)
-ORDER BY p.video_id, given.confidence DESC, given.category;
+-- predictions_long [DuckDB]: What are the rows of the view predictions_long, one per video and predicted category?
+SELECT p.video_id, p.language, predicted.category, predicted.confidence, p.model_version, p.predicted_at
+FROM predictions p, UNNEST(p.categories) AS u(predicted)
+ORDER BY p.video_id, predicted.confidence DESC, predicted.category;
 
--- alike [DuckDB]: Which videos, in any language, are most like one of yours? (float16s is in TABLES.md; beyond some 100,000 videos use numpy)
+-- alike [DuckDB]: Which videos of any language are most similar to a given video? (float16s is in TABLES.md; with more than 100,000 videos use numpy)
 WITH mine AS MATERIALIZED (SELECT video_id, float16s(vector) AS numbers FROM embeddings WHERE vector IS NOT NULL ORDER BY video_id LIMIT 1)
 SELECT e.video_id, v.language, v.title, round(list_cosine_similarity(mine.numbers, float16s(e.vector)), 4) AS likeness
 FROM mine

@@ -1,1 +1,1 @@
-"""How good a model version is: the accuracy and confidence tables, and the labels to look at."""
+"""Evaluation of a model version: accuracy and confidence tables, and the list of label issues."""

@@ -1,13 +1,13 @@
-"""The lists of label_issues: labels that are probably wrong, and videos whose label would help most, once per evaluation.
+"""The rows of label_issues, once per evaluation: labels that are probably wrong, and unlabelled videos whose label would help most.
 
-Whose confidences judge a label: they must be out of sample, for a head believes the labels that it learnt. A video on the
-training side of a training language is judged by logistic regressions that saw neither its channel nor its text
-(`quality/crossfit.py`), fitted on the driver to a sample of these videos; those beyond the sample are not judged. Any other
-video is judged by the model version's own predictions; one whose text occurs among the training videos is left out, as it is
-from the scores. (Validation and calibration videos have stopped and calibrated the head, but no weight was fitted to them.)
+A label is judged by out-of-sample confidences, because a head is confident in the labels that it was trained on. A training video
+of a training language is judged by logistic regressions trained without its channel and its text (`quality/crossfit.py`). They are
+fitted on the driver to a sample of these videos; videos outside the sample are not judged. Every other video is judged by the model
+version's own predictions, except a video whose text occurs among the training videos, which is left out here as in the scores.
+(Validation and calibration videos set the number of epochs and the calibration, but no weight was fitted to them.)
 
-Labels of other languages than the training languages are read for this list only, which is scoring: nothing here
-trains a model that serves.
+Labels of languages other than the training languages are used for scoring only. This list is scoring: no model that is fitted here
+makes predictions for the catalogue.
 """
 
 from __future__ import annotations
@@ -32,32 +32,33 @@ log = logging.getLogger(__name__)
 
 
 def find_label_issues(run: Run, version: ModelVersion, evaluation_id: str) -> None:
-    """Writes the evaluation's rows of label_issues in one commit; an evaluation that has its rows keeps them."""
+    """Writes the evaluation's rows of label_issues in one commit; does nothing if the evaluation already has rows."""
     with run.step("label issues") as step:
         run.lake.ensure(LABEL_ISSUES)
-        most = run.settings.labels.per_language
-        if not most or evaluations.has_rows(run.lake, LABEL_ISSUES, evaluation_id):
+        limit = run.settings.labels.per_language
+        if not limit or evaluations.has_rows(run.lake, LABEL_ISSUES, evaluation_id):
             return
-        found = [tuple(row) for row in mislabelled(judged_videos(run, version), version.load().categories, most).collect()]
-        found += worth_labelling(unlabelled_videos(run, version), most)
-        evaluations.add_rows(run.lake, LABEL_ISSUES, [(evaluation_id, *row) for row in found], evaluation_id)
-        step.num_rows = len(found)
+        issues = [tuple(row) for row in mislabelled(judged_videos(run, version), version.load().categories, limit).collect()]
+        issues += worth_labelling(unlabelled_videos(run, version), limit)
+        evaluations.add_rows(run.lake, LABEL_ISSUES, [(evaluation_id, *issue) for issue in issues], evaluation_id)
+        step.num_rows = len(issues)
 
 
 def judged_videos(run: Run, version: ModelVersion) -> DataFrame:
-    """The labelled videos with confidences that are out of sample: the columns `quality.labels.JUDGED`."""
+    """The labelled videos with out-of-sample confidences: the columns `label_quality.JUDGED`."""
     manifest = version.load().manifest
-    known = F.array(*(F.lit(name) for name in manifest["categories"]))
-    indices = F.transform(F.array_intersect("labels", known), lambda name: (F.array_position(known, name) - 1).cast("int"))
+    categories = F.array(*(F.lit(name) for name in manifest["categories"]))
+    indices = F.transform(F.array_intersect("labels", categories), lambda name: (F.array_position(categories, name) - 1).cast("int"))
     labelled = run.lake.read(VIDEOS).where("text_hash IS NOT NULL").withColumn("labels", indices).where(F.size("labels") > 0)
-    taught = (split_of(manifest).column(group_column()) == TRAIN) & F.col("language").isin(manifest["languages"])
-    others = labelled.where(~taught).join(labelled.where(taught).select("text_hash").distinct(), "text_hash", how="left_anti")
-    return _by_champion(run, version, others, known).unionByName(_out_of_fold(run, manifest, labelled.where(taught)))
+    is_training = (split_of(manifest).column(group_column()) == TRAIN) & F.col("language").isin(manifest["languages"])
+    training = labelled.where(is_training)
+    unseen = labelled.where(~is_training).join(training.select("text_hash").distinct(), "text_hash", how="left_anti")
+    return _by_champion(run, version, unseen, categories).unionByName(_out_of_fold(run, manifest, training))
 
 
-def _by_champion(run: Run, version: ModelVersion, videos: DataFrame, known: Column) -> DataFrame:
+def _by_champion(run: Run, version: ModelVersion, videos: DataFrame, categories: Column) -> DataFrame:
     predictions = run.lake.read(PREDICTIONS).where((F.col("model_version") == version.name) & F.col("confidences").isNotNull())
-    confidences = F.transform(known, lambda name: F.col("confidences")[name]).alias("confidences")
+    confidences = F.transform(categories, lambda name: F.col("confidences")[name]).alias("confidences")
     return (
         videos.select("video_id", "language", "labels")
         .join(predictions.select("video_id", confidences), "video_id", how="inner")
@@ -66,10 +67,10 @@ def _by_champion(run: Run, version: ModelVersion, videos: DataFrame, known: Colu
 
 
 def _out_of_fold(run: Run, manifest: dict[str, Any], videos: DataFrame) -> DataFrame:
-    """A sample of the training videos, those with the lowest hash, judged on the driver."""
+    """A sample of the training videos, the ones with the lowest hash, judged out of fold on the driver."""
     fold = F.pmod(F.xxhash64(F.lit("fold"), group_column()), F.lit(NUM_FOLDS)).alias("fold")
-    chosen = videos.select("video_id", "language", "labels", "text_hash", fold).orderBy(F.xxhash64("video_id"), "video_id")
-    sample = chosen.limit(run.settings.labels.sample_videos).join(_vectors(run, manifest), ["video_id", "text_hash"], how="inner").toPandas()
+    by_hash = videos.select("video_id", "language", "labels", "text_hash", fold).orderBy(F.xxhash64("video_id"), "video_id")
+    sample = by_hash.limit(run.settings.labels.sample_videos).join(_vectors(run, manifest), ["video_id", "text_hash"], how="inner").toPandas()
     sample = sample.sort_values("video_id", ignore_index=True)
     labels = np.zeros((len(sample), len(manifest["categories"])), np.float32)
     for row, indices in enumerate(sample.labels):
@@ -77,13 +78,13 @@ def _out_of_fold(run: Run, manifest: dict[str, Any], videos: DataFrame) -> DataF
     confidences = out_of_fold(unpack_vectors(sample.vector.tolist(), manifest["dim"]), labels, sample.fold.to_numpy(), sample.text_hash.to_numpy())
     sample = sample.assign(judge=OUT_OF_FOLD, labels=[list(map(int, indices)) for indices in sample.labels], confidences=confidences.tolist())
     judged = sample[~np.isnan(confidences).any(axis=1)]
-    log.info("label issues: %s of the training videos judged out of fold", f"{len(judged):,}")
+    log.info("label issues: %s training videos were judged out of fold", f"{len(judged):,}")
     columns = ["video_id", "language", "judge", "labels", "confidences"]
     return run.lake.spark.createDataFrame(list(judged[columns].itertuples(index=False, name=None)), JUDGED)
 
 
 def unlabelled_videos(run: Run, version: ModelVersion) -> DataFrame:
-    """The videos without any label that `version` has a prediction of: video_id, language, text_hash, top_category, top_confidence, vector."""
+    """The unlabelled videos with a prediction of `version`: video_id, language, text_hash, top_category, top_confidence, vector."""
     predictions = run.lake.read(PREDICTIONS).where((F.col("model_version") == version.name) & F.col("top_category").isNotNull())
     return (
         run.lake.read(VIDEOS)
@@ -95,6 +96,6 @@ def unlabelled_videos(run: Run, version: ModelVersion) -> DataFrame:
 
 
 def _vectors(run: Run, manifest: dict[str, Any]) -> DataFrame:
-    """video_id, text_hash and vector of what the model version's encoder made."""
+    """video_id, text_hash and vector of the embeddings of the model version's encoder."""
     ours = (F.col("encode_key.encoder_id") == manifest["encoder_id"]) & F.col("vector").isNotNull()
     return run.lake.read(EMBEDDINGS).where(ours).select("video_id", F.col("encode_key.text_hash").alias("text_hash"), "vector")

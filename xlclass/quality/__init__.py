@@ -1,1 +1,1 @@
-"""How good the categories are, and how that is seen."""
+"""Splits, metrics, calibration error, the promotion gate and label checks."""

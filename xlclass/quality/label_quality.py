@@ -1,22 +1,23 @@
-"""Which labels are most likely wrong, and which videos' labels would help most, per language.
+"""Label issues per language: labels that are probably wrong, and unlabelled videos whose label would help most.
 
 **Mislabelled.** Confident learning (Northcutt, Jiang, Chuang 2021, "Confident learning: estimating uncertainty in dataset
-labels", JAIR 70:1373) on confidences that are out of sample. What is compared: the lowest confidence among a video's labels,
-with the confidences of all other categories. What is usual for category j is the mean confidence in j over the videos labelled
-j (section 3.1, eq. 2; here per language and judge, shrunk to the judge's other languages where labels are few). A label is
-doubted where its confidence is below its usual one, and another category's is above the label's and reaches its own usual one:
-off the diagonal of the paper's confident joint, less the cases where the label, too, is confident, as one of several labels may
-be. Doubted labels are ranked by self-confidence (section 4.1), the label's own confidence, lowest first (on the real catalogue
-better than margins, cleanlab's moving average over all categories, or confidences less thresholds). One wrong label among
-several is found; one that is missing beside right ones is not looked for: a person need not have named all.
+labels", JAIR 70:1373) on out-of-sample confidences. The threshold of category j is the mean confidence in j over the videos
+labelled j (section 3.1, eq. 2; here per language and judge, shrunk towards the judge's other languages if labels are few). The
+check uses the label with the lowest confidence of each video. The label is suspect if its confidence is below its threshold and
+another category has a higher confidence, which reaches that category's own threshold. These are the off-diagonal entries of the
+paper's confident joint, without the cases where the label is confident too, because a video may have several labels. Suspect
+labels are ranked by self-confidence (section 4.1), the label's own confidence, lowest first. On the real catalogue this ranking
+was better than margins, cleanlab's moving average over all categories, and confidences minus thresholds. A wrong label among
+several is found. A missing label is not searched for, because a person need not name every category.
 
-**Worth labelling.** Unlabelled videos by how unsure the model is (least confident: Lewis and Gale 1994; 1 minus the top
-confidence) times how typical the video is of its language's unlabelled ones (information density: Settles and Craven 2008,
-section 3.4; mean cosine to the nearest of a random sample), so that outliers do not lead the list; of near-duplicates the first.
+**Worth labelling.** Unlabelled videos are ranked by uncertainty times density. Uncertainty is 1 minus the top confidence (least
+confident: Lewis and Gale 1994). Density is the mean cosine to the nearest of a random sample of the language's unlabelled videos
+(information density: Settles and Craven 2008, section 3.4), so that outliers do not lead the list. Of near-duplicates only the
+first is listed.
 
-Why not cleanlab at run time: it holds a whole data set in memory, and what is needed of it here are the thresholds, a
-mean per language on the cluster, and one look-up per row. Its 2.9.0 is Apache-2.0, but its wheel has a file under an AGPL
-notice, and `make environment` packs wheels whole. So it is the oracle in `tests/quality/test_label_quality.py`.
+Why not cleanlab at run time: it holds a whole data set in memory. Its thresholds, the only part needed here, are a mean per
+language on the cluster and a comparison per row. cleanlab 2.9.0 is Apache-2.0, but its wheel has a file under an AGPL notice, and
+`make environment` packs wheels whole. Therefore it is only the oracle in `tests/quality/test_label_quality.py`.
 """
 
 import dataclasses
@@ -31,53 +32,55 @@ from pyspark.sql import functions as F
 
 from xlclass.schemas import VECTOR_DTYPE, unit
 
-CHAMPION, OUT_OF_FOLD = "champion", "out_of_fold"  # who judged a video: the model version, or a model that never saw its channel
+CHAMPION, OUT_OF_FOLD = "champion", "out_of_fold"  # judges of a label: the model version, or a model that was trained without the video's channel
 JUDGED = "video_id string, language string, judge string, labels array<int>, confidences array<float>"  # labels are category indices
-_PRIOR_VIDEOS = 20  # labelled videos that the shrinking of a threshold counts for
-_REFERENCE = 256  # videos of a language that a video is compared with
-_NEIGHBOURS = 8  # the nearest of them that its density is the mean of
-_SAME = 0.9  # cosine from which on two videos are near-duplicates
-_SPARE = 10  # candidates per video listed, for near-duplicates to be dropped from
-_WHO = {CHAMPION: "the model", OUT_OF_FOLD: "a model trained without its channel"}
+_PRIOR_VIDEOS = 20  # weight of the prior in a shrunk threshold, in labelled videos
+_SAMPLE_VIDEOS = 256  # videos of a language that every video is compared with
+_NEIGHBOURS = 8  # nearest videos of the sample that the density averages
+_DUPLICATE_COSINE = 0.9  # videos of at least this cosine are near-duplicates
+_CANDIDATES = 10  # candidates per listed video, because near-duplicates are dropped from them
+_JUDGE_NAMES = {CHAMPION: "the model", OUT_OF_FOLD: "a model trained without this channel"}
 
 
 @dataclass(frozen=True)
-class Doubts:
-    """What speaks against the labels of n videos, each `(n,)`.
+class LabelCheck:
+    """The check of the labels of n videos, each field `(n,)`; `label` and `alternative` are category indices.
 
-    `label` and `says` are category indices: the label of the lowest confidence, and the category that contradicts it most, -1
-    where none does.
+    `label` is the video's label with the lowest confidence. `alternative` is the category that contradicts it most; -1, with
+    a confidence of nan, if the label is not suspect.
     """
 
     label: np.ndarray
     label_confidence: np.ndarray
-    says: np.ndarray
-    says_confidence: np.ndarray
+    alternative: np.ndarray
+    alternative_confidence: np.ndarray
 
 
-def doubts(confidences: np.ndarray, labels: np.ndarray, thresholds: np.ndarray) -> Doubts:
-    """The doubts about `labels`, `(n, num_categories) bool` with one at least in each row; ties go to the lower index.
+def check_labels(confidences: np.ndarray, labels: np.ndarray, thresholds: np.ndarray) -> LabelCheck:
+    """The check of `labels`, `(n, num_categories) bool` with at least one label in each row; ties go to the lower index.
 
     `confidences` and `thresholds` have the same shape.
 
-    >>> found = doubts(np.array([[0.9, 0.05], [0.4, 0.3]]), np.array([[0, 1], [0, 1]], bool), np.array([[0.7, 0.6], [0.7, 0.6]]))
-    >>> found.says.tolist(), found.label_confidence.tolist()
+    >>> check = check_labels(np.array([[0.9, 0.05], [0.4, 0.3]]), np.array([[0, 1], [0, 1]], bool), np.array([[0.7, 0.6], [0.7, 0.6]]))
+    >>> check.alternative.tolist(), check.label_confidence.tolist()
     ([0, -1], [0.05, 0.3])
     """
     rows = np.arange(len(confidences))
     label = np.where(labels, confidences, np.inf).argmin(axis=1)
-    own = confidences[rows, label]
-    doubtful = (own < thresholds[rows, label])[:, None] & (confidences > own[:, None])  # never the label itself
-    against = np.where(doubtful & (confidences >= thresholds), confidences, -np.inf)
-    says, most = against.argmax(axis=1), against.max(axis=1, initial=-np.inf)
-    return Doubts(label, own, np.where(np.isfinite(most), says, -1), np.where(np.isfinite(most), most, np.nan))
+    label_confidence = confidences[rows, label]
+    is_unsure = label_confidence < thresholds[rows, label]
+    contradicts = is_unsure[:, None] & (confidences > label_confidence[:, None]) & (confidences >= thresholds)
+    candidates = np.where(contradicts, confidences, -np.inf)
+    alternative, highest = candidates.argmax(axis=1), candidates.max(axis=1, initial=-np.inf)
+    is_suspect = np.isfinite(highest)
+    return LabelCheck(label, label_confidence, np.where(is_suspect, alternative, -1), np.where(is_suspect, highest, np.nan))
 
 
 def shrunk_thresholds(nums: np.ndarray, sums: np.ndarray) -> np.ndarray:
-    """Mean confidence in each category over the videos labelled so, `(num_languages, num_categories)`, of one judge.
+    """Mean confidence in each category over the videos labelled with it, `(num_languages, num_categories)`, for one judge.
 
-    `nums` and `sums` are their number and the sum of their confidences in it. A language's mean is drawn to that of all
-    languages as by 20 videos more, and that one to 0.5.
+    `nums` counts these videos and `sums` adds up their confidences. A language's mean is shrunk towards the mean of all languages
+    with a weight of 20 videos, and the mean of all languages likewise towards 0.5.
 
     >>> shrunk_thresholds(np.array([[0], [20]]), np.array([[0.0], [18.0]])).round(2).tolist()
     [[0.7], [0.8]]
@@ -86,11 +89,11 @@ def shrunk_thresholds(nums: np.ndarray, sums: np.ndarray) -> np.ndarray:
     return (sums + _PRIOR_VIDEOS * pooled) / (nums + _PRIOR_VIDEOS)
 
 
-def usual_confidences(judged: DataFrame, num_categories: int) -> list[tuple[str, str, int, list[float]]]:
-    """Judge, language, number of labels judged and the threshold of every category; counted on the cluster."""
-    each = judged.select("judge", "language", "confidences", F.explode("labels").alias("category"))
-    own = F.get("confidences", F.col("category")).cast("double")
-    counts = each.groupBy("judge", "language", "category").agg(F.count("*").alias("num"), F.sum(own).alias("sum")).toPandas()
+def thresholds_by_language(judged: DataFrame, num_categories: int) -> list[tuple[str, str, int, list[float]]]:
+    """Judge, language, number of judged labels and the thresholds of all categories; counted on the cluster."""
+    exploded = judged.select("judge", "language", "confidences", F.explode("labels").alias("category"))
+    label_confidence = F.get("confidences", F.col("category")).cast("double")
+    counts = exploded.groupBy("judge", "language", "category").agg(F.count("*").alias("num"), F.sum(label_confidence).alias("sum")).toPandas()
     rows: list[tuple[str, str, int, list[float]]] = []
     for judge, of_judge in counts.groupby("judge"):
         nums, sums = (
@@ -101,110 +104,114 @@ def usual_confidences(judged: DataFrame, num_categories: int) -> list[tuple[str,
     return rows
 
 
-def doubted(judged: DataFrame, num_categories: int) -> DataFrame:
-    """Rows of JUDGED without their arrays, with the fields of `Doubts` and `num_labels`, of how many labels of its language and judge it is one."""
-    usual = usual_confidences(judged, num_categories)
-    table = judged.sparkSession.createDataFrame(usual, "judge string, language string, num_labels int, thresholds array<double>")
-    found = judged.join(F.broadcast(table), ["judge", "language"], how="inner")
-    doubt = _doubts_udf()("confidences", "labels", "thresholds").alias("doubt")
-    return found.select("video_id", "language", "judge", "num_labels", doubt).select("video_id", "language", "judge", "num_labels", "doubt.*")
+def checked_labels(judged: DataFrame, num_categories: int) -> DataFrame:
+    """video_id, language, judge, num_labels and the fields of `LabelCheck` for every row of JUDGED.
+
+    `num_labels` is the number of labels that the same judge checked in the same language.
+    """
+    thresholds = judged.sparkSession.createDataFrame(
+        thresholds_by_language(judged, num_categories), "judge string, language string, num_labels int, thresholds array<double>"
+    )
+    columns = ("video_id", "language", "judge", "num_labels")
+    check = _check_udf()("confidences", "labels", "thresholds").alias("check")
+    return judged.join(F.broadcast(thresholds), ["judge", "language"], how="inner").select(*columns, check).select(*columns, "check.*")
 
 
-def _doubts_udf() -> Any:
-    @F.pandas_udf("label int, label_confidence double, says int, says_confidence double")
-    def compare(confidences: pd.Series, labels: pd.Series, thresholds: pd.Series) -> pd.DataFrame:
+def _check_udf() -> Any:
+    @F.pandas_udf("label int, label_confidence double, alternative int, alternative_confidence double")
+    def check(confidences: pd.Series, labels: pd.Series, thresholds: pd.Series) -> pd.DataFrame:
         scores = np.stack(confidences.to_list()).astype(np.float64)
-        given = np.zeros(scores.shape, bool)
+        indicators = np.zeros(scores.shape, bool)
         for row, indices in enumerate(labels):
-            given[row, indices] = True
-        return pd.DataFrame(dataclasses.asdict(doubts(scores, given, np.stack(thresholds.to_list()))))
+            indicators[row, indices] = True
+        return pd.DataFrame(dataclasses.asdict(check_labels(scores, indicators, np.stack(thresholds.to_list()))))
 
-    return compare
+    return check
 
 
 def mislabelled(judged: DataFrame, categories: Sequence[str], per_language: int) -> DataFrame:
-    """At most `per_language` rows of `label_issues` a language, without evaluation_id: the most doubted labels.
+    """Rows of `label_issues` without evaluation_id for the most suspect labels, at most `per_language` a language.
 
-    `judged` has the columns JUDGED, a label at least in each row and no null; `categories` in the order of its confidences. The
-    score is the share of the labels of that language and judge that are less doubted, itself half: two judges' confidences need not mean the
-    same (uncalibrated, a head's are the more extreme, and would fill the list), so each judge gives its share of the list.
+    `judged` has the columns JUDGED, at least one label in each row and no null; `categories` in the order of its confidences. The
+    score is the share of labels of the same language and judge that rank lower; the label itself counts half. The confidences of
+    two judges are not comparable: those of an uncalibrated head are more extreme and would fill the list. The ranking by share
+    gives each judge its share of the list.
     """
-    found = doubted(judged, len(categories)).where("says >= 0")
-    of_judge = Window.partitionBy("language", "judge").orderBy("label_confidence", F.desc("says_confidence"), "video_id")
-    ranked = found.withColumn("rank", F.row_number().over(of_judge)).where(F.col("rank") <= per_language)
+    suspects = checked_labels(judged, len(categories)).where("alternative >= 0")
+    of_judge = Window.partitionBy("language", "judge").orderBy("label_confidence", F.desc("alternative_confidence"), "video_id")
+    ranked = suspects.withColumn("rank", F.row_number().over(of_judge)).where(F.col("rank") <= per_language)
     scored = ranked.withColumn("score", 1 - (F.col("rank") - 0.5) / F.col("num_labels"))
     of_language = Window.partitionBy("language").orderBy(F.desc("score"), "label_confidence", "video_id")
-    first = scored.withColumn("place", F.row_number().over(of_language)).where(F.col("place") <= per_language)
-    return first.select("video_id", "language", F.lit("mislabelled").alias("issue"), "score", _reason(categories).alias("reason"))
+    listed = scored.withColumn("place", F.row_number().over(of_language)).where(F.col("place") <= per_language)
+    return listed.select("video_id", "language", F.lit("mislabelled").alias("issue"), "score", _mislabelled_reason(categories).alias("reason"))
 
 
-def _reason(categories: Sequence[str]) -> Column:
+def _mislabelled_reason(categories: Sequence[str]) -> Column:
     names = F.array(*(F.lit(name) for name in categories))
-    who = F.create_map(*(F.lit(word) for pair in _WHO.items() for word in pair))[F.col("judge")]
-    says, label = F.get(names, F.col("says")), F.get(names, F.col("label"))
-    return F.format_string("%s says %s with a confidence of %.2f, and gives the label %s only %.2f", who, says, "says_confidence", label, "label_confidence")
+    judge = F.create_map(*(F.lit(text) for pair in _JUDGE_NAMES.items() for text in pair))[F.col("judge")]
+    alternative, label = F.get(names, F.col("alternative")), F.get(names, F.col("label"))
+    text = "%s predicts %s with confidence %.2f; the label %s has confidence %.2f"
+    return F.format_string(text, judge, alternative, "alternative_confidence", label, "label_confidence")
 
 
-def _share(value: Column) -> Column:
-    return F.greatest(F.lit(0.0), F.least(F.lit(1.0), value))
+def density(vectors: np.ndarray, sample: np.ndarray, sample_index: np.ndarray) -> np.ndarray:
+    """Density around each vector, `(n,) float32` from 0 to 1: mean cosine to the nearest 8 of `sample`, 0 if there are none.
 
-
-def density(vectors: np.ndarray, reference: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """How typical each vector is, `(n,) float32`, 0 to 1: mean cosine to the nearest 8 of `reference`, 0 where there is none.
-
-    `own (n,)` is the place of the video itself in `reference`, -1 where it is not there: nobody is his own neighbour.
+    `sample_index (n,)` is the row of the same video in `sample`, -1 if it is not in the sample; a video is not its own neighbour.
     """
-    cosines = unit(vectors) @ unit(reference).T
-    there = own >= 0
-    cosines[there, own[there]] = -np.inf
+    cosines = unit(vectors) @ unit(sample).T
+    in_sample = sample_index >= 0
+    cosines[in_sample, sample_index[in_sample]] = -np.inf
     nearest = -np.sort(-cosines, axis=1)[:, :_NEIGHBOURS]
     num = np.isfinite(nearest).sum(axis=1)
     return np.clip(np.where(np.isfinite(nearest), nearest, 0).sum(axis=1) / np.maximum(num, 1), 0, 1)
 
 
-def distinct(vectors: np.ndarray, num: int, same: float = _SAME) -> list[int]:
-    """Places of the first `num` vectors that are no near-duplicates (cosine from `same` on) of one before them.
+def distinct(vectors: np.ndarray, limit: int, duplicate_cosine: float = _DUPLICATE_COSINE) -> list[int]:
+    """Rows of the first `limit` vectors that are not near-duplicates of an earlier one, that is, have a cosine below `duplicate_cosine`.
 
     >>> distinct(np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), 5)
     [0, 2]
     """
-    rows = unit(vectors)
-    taken: list[int] = []
-    for place in range(len(rows)):
-        if len(taken) == num:
+    normalized = unit(vectors)
+    kept: list[int] = []
+    for row in range(len(normalized)):
+        if len(kept) == limit:
             break
-        if not taken or (rows[taken] @ rows[place]).max() < same:
-            taken.append(place)
-    return taken
+        if not kept or (normalized[kept] @ normalized[row]).max() < duplicate_cosine:
+            kept.append(row)
+    return kept
 
 
 def worth_labelling(unlabelled: DataFrame, per_language: int) -> list[tuple[str, str, str, float, str]]:
-    """At most `per_language` rows of `label_issues` a language, without evaluation_id, most useful first.
+    """Rows of `label_issues` without evaluation_id for the most useful videos, best first, at most `per_language` a language.
 
-    `unlabelled` has video_id, language, text_hash, top_category, top_confidence and vector, none of them null. All are ranked
-    on the cluster; ten candidates per row listed reach the driver, where near-duplicates are dropped.
+    `unlabelled` has video_id, language, text_hash, top_category, top_confidence and vector, without nulls. The cluster ranks
+    all videos. Ten candidates per listed row reach the driver, which drops near-duplicates.
     """
     by_hash = Window.partitionBy("language").orderBy(F.xxhash64("video_id"), "video_id")
-    sample = unlabelled.select("language", "video_id", "vector", F.row_number().over(by_hash).alias("rank")).where(F.col("rank") <= _REFERENCE).toPandas()
+    sample = unlabelled.select("language", "video_id", "vector", F.row_number().over(by_hash).alias("rank")).where(F.col("rank") <= _SAMPLE_VIDEOS).toPandas()
     if sample.empty or not per_language:
         return []
-    once = unlabelled.groupBy("language", "text_hash").agg(F.min(F.struct("video_id", "top_category", "top_confidence", "vector")).alias("video"))
-    scored = once.select("language", "video.*").withColumn("density", _density_udf(sample)("language", "video_id", "vector"))
-    order = Window.partitionBy("language").orderBy(F.desc("score"), "video_id")
-    ranked = scored.withColumn("score", _share((1 - F.col("top_confidence").cast("double")) * F.col("density")))
-    candidates = ranked.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= per_language * _SPARE).toPandas()
+    texts = unlabelled.groupBy("language", "text_hash").agg(F.min(F.struct("video_id", "top_category", "top_confidence", "vector")).alias("video"))
+    with_density = texts.select("language", "video.*").withColumn("density", _density_udf(sample)("language", "video_id", "vector"))
+    uncertainty = 1 - F.col("top_confidence").cast("double")
+    score = F.greatest(F.lit(0.0), F.least(F.lit(1.0), uncertainty * F.col("density")))
+    best_first = Window.partitionBy("language").orderBy(F.desc("score"), "video_id")
+    ranked = with_density.withColumn("score", score).withColumn("rank", F.row_number().over(best_first))
+    candidates = ranked.where(F.col("rank") <= per_language * _CANDIDATES).toPandas()
     rows = []
     for _, group in candidates.sort_values(["language", "rank"]).groupby("language"):
-        rows += [_worth_row(group.iloc[place]) for place in distinct(_stacked(group.vector), per_language)]
+        rows += [_worth_labelling_row(group.iloc[row]) for row in distinct(_stacked(group.vector), per_language)]
     return rows
 
 
-def _worth_row(row: Any) -> tuple[str, str, str, float, str]:
+def _worth_labelling_row(video: Any) -> tuple[str, str, str, float, str]:
     reason = (
-        f"the model's best guess, {row.top_category}, has a confidence of {row.top_confidence:.2f}, "
-        f"and the video is typical of its language (mean cosine to its nearest ones {row.density:.2f})"
+        f"the model's top category {video.top_category} has confidence {video.top_confidence:.2f}; "
+        f"the mean cosine to the nearest videos of the language is {video.density:.2f}"
     )
-    return row.video_id, row.language, "worth_labelling", float(row.score), reason
+    return video.video_id, video.language, "worth_labelling", float(video.score), reason
 
 
 def _stacked(vectors: pd.Series) -> np.ndarray:
@@ -212,17 +219,17 @@ def _stacked(vectors: pd.Series) -> np.ndarray:
 
 
 def _density_udf(sample: pd.DataFrame) -> Any:
-    """The density of a video among the sample of its language; each language's vectors travel once to an executor."""
-    references = {language: (dict(zip(rows.video_id, range(len(rows)), strict=True)), _stacked(rows.vector)) for language, rows in sample.groupby("language")}
+    """A UDF that gives the density of a video in its language's sample; each executor receives all samples once."""
+    samples = {language: (dict(zip(rows.video_id, range(len(rows)), strict=True)), _stacked(rows.vector)) for language, rows in sample.groupby("language")}
 
     @F.pandas_udf("float")
     def measure(batches: Iterator[tuple[pd.Series, pd.Series, pd.Series]]) -> Iterator[pd.Series]:
         for languages, ids, vectors in batches:
             result = pd.Series(0.0, index=ids.index)
-            for language, places in languages.groupby(languages).groups.items():
-                known, reference = references[language]
-                own = np.array([known.get(video, -1) for video in ids[places]])
-                result[places] = density(_stacked(vectors[places]), reference, own)
+            for language, rows in languages.groupby(languages).groups.items():
+                index_by_id, sample_vectors = samples[language]
+                sample_index = np.array([index_by_id.get(video_id, -1) for video_id in ids[rows]])
+                result[rows] = density(_stacked(vectors[rows]), sample_vectors, sample_index)
             yield result
 
     return measure

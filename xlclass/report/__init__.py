@@ -1,1 +1,1 @@
-"""The lake as one HTML page, and tables for a terminal."""
+"""The lake as an HTML page, and a summary table for the terminal."""

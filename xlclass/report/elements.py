@@ -1,32 +1,38 @@
-"""What a page is made of: sections of tables and charts, and the languages in the order in which all of them show them."""
+"""The parts of the report page: sections, tables, charts per language, and the order of the languages in all of them."""
 
 from __future__ import annotations
 
 import itertools
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup
 
 Row = dict[str, Any]
-GROUPS = {"training": "training languages", "known": "other languages the encoder knows", "unknown": "languages it does not know"}
-MOST_CARDS = 24  # charts of a section that are seen at once; the others are folded away
+GROUPS = {
+    "training": "training languages",
+    "supported": "other languages supported by the encoder",
+    "unsupported": "languages not supported by the encoder",
+}
+MAX_CARDS = 24  # charts of a section that are visible at first; the rest is folded
+_MAX_CHARACTERS = 300  # of a cell
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: `kind` says how a cell is shown and sorted, see `shown`."""
+    """A table column: `kind` is a cell format of `format_cell`; `meaning` explains the column below the table."""
 
     title: str
     kind: str = "text"
-    chart: Markup | None = None  # stands in the head, such as a scale
+    meaning: str = ""
+    chart: Markup | None = None  # shown in the column head, for example a scale
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table, about `language` if about one."""
+    """A table row; `language` is set if the row belongs to one language."""
 
     cells: tuple[Any, ...]
     language: str | None = None
@@ -34,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table; `bodies` are its rows by group: (key, heading or none, rows), sorted each by itself."""
+    """A table; `bodies` are its rows by group, (key, heading or none, rows), and the page sorts each body separately."""
 
     name: str
     caption: str
@@ -47,10 +53,15 @@ class Grid:
         """All rows, without the headings."""
         return [line for _, _, lines in self.bodies for line in lines]
 
+    @property
+    def explained(self) -> list[Column]:
+        """The columns that have a meaning to show."""
+        return [column for column in self.columns if column.meaning]
+
 
 @dataclass(frozen=True)
 class Card:
-    """A language's chart with what is written above it."""
+    """A language's chart and its caption."""
 
     language: str
     chart: Markup
@@ -59,13 +70,13 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; `missing` is the sentence that stands there when there is nothing to show."""
+    """A section of the page; `missing` is the sentence shown if there is nothing else to show."""
 
     name: str
     title: str
-    about: str
+    explanation: str
     missing: str = ""
-    legend: Sequence[tuple[str, str]] = ()  # a mark's class and what it means
+    legend: Sequence[tuple[str, str]] = ()  # (class of the mark, meaning)
     cards: Sequence[Card] = ()
     grids: Sequence[Grid] = ()
     matrix: Any = None
@@ -73,23 +84,23 @@ class Section:
 
 @dataclass(frozen=True)
 class About:
-    """What the page is about; `categories` are names by id, in order, `times` are UTC."""
+    """The subject of the page: lake, model version and languages. `categories` are names by id, in order; times are UTC text."""
 
     lake: str
     model_version: str
-    made_at: str
-    training: Sequence[str]
-    known: Sequence[str]
+    created_at: str
+    training_languages: Sequence[str]
+    encoder_languages: Sequence[str]
     categories: Mapping[str, str]
     evaluated_at: str | None = None
-    num_videos: Mapping[str, int] = field(default_factory=dict)  # of each language
+    num_videos: Mapping[str, int] = field(default_factory=dict)  # by language
 
     def group(self, language: str) -> str:
-        """The key in GROUPS of the group that `language` is in."""
-        return "training" if language in self.training else "known" if language in self.known else "unknown"
+        """The group of `language`, a key of GROUPS."""
+        return group_of(language, self.training_languages, self.encoder_languages)
 
     def order(self, language: str) -> tuple[int, int, str]:
-        """Sorts languages: training languages first, then those that the encoder knows, most videos first."""
+        """Sort key of a language: by group in the order of GROUPS, then most videos first."""
         return list(GROUPS).index(self.group(language)), -self.num_videos.get(language, 0), language
 
     def sorted(self, rows: Iterable[Row]) -> list[Row]:
@@ -97,44 +108,55 @@ class About:
         return sorted(rows, key=lambda row: self.order(row["language"]))
 
     def bodies(self, lines: Iterable[Line], heading: Callable[[str, list[str]], Line] | None = None) -> list[tuple[str, Line | None, list[Line]]]:
-        """The lines by group of languages; `heading` makes a group's first line from its name and its languages."""
+        """Table bodies with the lines by group of languages; `heading` makes a group's first line from its name and languages."""
         ordered = sorted(lines, key=lambda line: self.order(line.language or ""))
         groups = [(key, list(group)) for key, group in itertools.groupby(ordered, lambda line: self.group(line.language or ""))]
         return [(key, heading(f"{GROUPS[key]} ({len(group)})", [line.language or "" for line in group]) if heading else None, group) for key, group in groups]
 
     def category(self, name: str | None) -> str:
-        """A category's name for people; what is no category stays as it is."""
+        """The display name of a category; a value that is not a category is unchanged, null is a dash."""
         return self.categories.get(name or "", name or "–")
 
 
+def group_of(language: str, training_languages: Collection[str], encoder_languages: Collection[str]) -> str:
+    """The group of `language`, a key of GROUPS.
+
+    >>> [group_of(language, ["en"], ["en", "de"]) for language in ("en", "de", "ka")]
+    ['training', 'supported', 'unsupported']
+    """
+    return "training" if language in training_languages else "supported" if language in encoder_languages else "unsupported"
+
+
 def by_language(rows: Iterable[Row]) -> dict[str, Row]:
-    """Rows by their language, of which each has one."""
+    """Rows by language, if there is one row per language."""
     return {row["language"]: row for row in rows}
 
 
-def plain(lines: Iterable[Line]) -> list[tuple[str, Line | None, list[Line]]]:
-    """The bodies of a table without groups."""
+def ungrouped(lines: Iterable[Line]) -> list[tuple[str, Line | None, list[Line]]]:
+    """The single body of a table without groups."""
     return [("", None, list(lines))]
 
 
-def shown(value: Any, kind: str) -> str:
-    """A cell as text, cut to 300 characters, control characters left out.
+def format_cell(value: Any, kind: str) -> str:
+    """A cell as text without control characters, at most 300 characters long; a dash for null.
 
-    >>> [shown(1234, "count"), shown(0.5, "share"), shown(0.123, "percent"), shown((0.1, 0.25), "interval"), shown(90, "seconds"), shown(None, "count")]
-    ['1,234', '0.500', '12 %', '0.100 – 0.250', '1 min 30 s', '–']
+    >>> [format_cell(1234, "count"), format_cell(0.5, "share"), format_cell(0.123, "percent"), format_cell((0.1, 0.25), "interval"), format_cell(90, "seconds")]
+    ['1,234', '0.500', '12 %', '0.100 – 0.250', '1 min 30 s']
+    >>> format_cell(None, "count")
+    '–'
     """
     if value is None or value == "":
         return "–"
     if kind in _FORMATS:
         return _FORMATS[kind](value)
     text = "".join(c for c in str(value) if unicodedata.category(c) != "Cc")
-    return text if len(text) <= 300 else text[:299] + "…"
+    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 1] + "…"
 
 
 def sort_value(value: Any, kind: str) -> str:
-    """What a cell is sorted by, empty for nothing; a chart's cell is (chart, number), a range's goes by its start."""
-    first = value[kind == "chart"] if kind in ("chart", "interval") and value is not None else value
-    return "" if first is None else str(first)
+    """The sort key of a cell, empty for null: the number of a (chart, number) cell, the lower end of an interval."""
+    key = value[kind == "chart"] if kind in ("chart", "interval") and value is not None else value
+    return "" if key is None else str(key)
 
 
 def _seconds(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The page's sections on the lake: its catalogue, its runs, what drifts, and the videos that a person should look at."""
+"""The page's sections about the lake: data quality, videos to label, drift and alerts, and runs."""
 
 from __future__ import annotations
 
@@ -6,67 +6,71 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from xlclass.report import charts
-from xlclass.report.elements import About, Column, Grid, Line, Row, Section, plain
-from xlclass.report.model_sections import Tables
+from xlclass.report.elements import About, Column, Grid, Line, Row, Section, ungrouped
+from xlclass.report.model_sections import LANGUAGE, NUM_VIDEOS, Tables
 
-_LANGUAGE = Column("language", "language")
 _NO_TEXT = "no text"
-_ISSUES = {"worth_labelling": "Most worth labelling", "mislabelled": "Probably mislabelled"}
+_ISSUES = {  # caption, and the meaning of the score, from label_quality
+    "worth_labelling": ("Unlabelled videos whose label would help most", "1 minus the confidence, times the mean cosine to similar videos of the language"),
+    "mislabelled": ("Labels that are probably wrong", "share of the language's labels that are less suspect"),
+}
 
 
-def catalogue(about: About, tables: Tables) -> Section:
-    """What the texts are made of, and who says the languages."""
+def data_quality(about: About, tables: Tables) -> Section:
+    """The fields that texts are made of, and the source of the language, per language."""
     rows = tables.get("catalogue", ())
-    totals = _summed(rows, "text_source")
-    sources = [source for source, _ in totals.most_common(len(charts.PARTS) - (len(totals) > len(charts.PARTS)))]
-    per_language: dict[str, list[Row]] = defaultdict(list)
+    totals = _counts(rows, "text_source")
+    max_parts = len(charts.PARTS)
+    sources = [source for source, _ in totals.most_common(max_parts - (len(totals) > max_parts))]
+    rows_by_language: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        per_language[row["language"]].append(row)
-    lines = [Line(_catalogue_cells(language, group, sources), language) for language, group in per_language.items()]
+        rows_by_language[row["language"]].append(row)
+    lines = [Line(_quality_cells(language, group, sources), language) for language, group in rows_by_language.items()]
     columns = (
-        _LANGUAGE,
-        Column("videos", "count"),
-        Column("labelled", "count"),
-        Column("made of", "chart"),
-        Column("no text", "percent"),
-        Column("declared", "percent"),
-        Column("detected", "percent"),
-        Column("by channel", "percent"),
+        LANGUAGE,
+        NUM_VIDEOS,
+        Column("labelled", "count", "videos with at least one label"),
+        Column("text fields", "chart", "the fields that the text of the videos is made of"),
+        Column("no text", "percent", "videos without a usable text"),
+        Column("declared", "percent", "videos in the language that the uploader declared"),
+        Column("detected", "percent", "videos whose language was detected from their text"),
+        Column("by channel", "percent", "videos that have the usual language of their channel"),
     )
-    legend = [(f"part{i}", source) for i, source in enumerate(sources, 1)] + ([(f"part{len(charts.PARTS)}", "others")] if len(totals) > len(sources) else [])
-    num = totals.total()
-    by_source = [Line((source, n, n / num)) for source, n in totals.most_common()]
+    legend = [(f"part{i}", source) for i, source in enumerate(sources, 1)] + ([(f"part{max_parts}", "other fields")] if len(totals) > len(sources) else [])
+    source_lines = [Line((source, num, num / totals.total())) for source, num in totals.most_common()]
+    source_columns = (Column("fields"), NUM_VIDEOS, Column("share", "percent"))
     grids = [
-        Grid("catalogue-table", "Videos per language: what their text is made of, and who decided the language", columns, about.bodies(lines)),
-        Grid("sources-table", "What the texts are made of", (Column("fields"), Column("videos", "count"), Column("share", "percent")), plain(by_source), True),
+        Grid("quality-table", "Videos per language: labels, text fields and source of the language", columns, about.bodies(lines)),
+        Grid("sources-table", "Text fields of all videos", source_columns, ungrouped(source_lines), folded=True),
     ]
     return Section(
-        "catalogue",
-        "The catalogue",
-        "Every video of the lake; a language is the declared one unless the text clearly says another.",
+        "data-quality",
+        "Data quality",
+        "The fields that each video's text is made of, and the source of its language. "
+        "The declared language is used unless the text is clearly in another one.",
         "" if rows else "The lake has no videos yet: run jobs/backfill.py.",
         legend,
         grids=grids if rows else [],
     )
 
 
-def _summed(rows: Sequence[Row], column: str) -> Counter[str]:
-    """Videos by the value of `column`."""
+def _counts(rows: Sequence[Row], column: str) -> Counter[str]:
+    """Number of videos by the value of `column`."""
     counts = Counter[str]()
     for row in rows:
         counts[row[column] or _NO_TEXT] += row["num_videos"]
     return counts
 
 
-def _catalogue_cells(language: str, rows: Sequence[Row], sources: Sequence[str]) -> tuple[object, ...]:
-    made_of, decided = _summed(rows, "text_source"), _summed(rows, "language_source")
-    num = made_of.total()
-    parts = [made_of[source] for source in sources]
+def _quality_cells(language: str, rows: Sequence[Row], sources: Sequence[str]) -> tuple[object, ...]:
+    text_sources, language_sources = _counts(rows, "text_source"), _counts(rows, "language_source")
+    num = text_sources.total()
+    parts = [text_sources[source] for source in sources]
     parts.append(num - sum(parts))
-    label = f"{language}: text made of " + ", ".join(f"{source} {100 * n / num:.0f} %" for source, n in made_of.most_common())
-    chart = (charts.stacked_strip(parts, label), made_of.most_common(1)[0][1] / num)
-    deciders = (decided[who] / num for who in ("declared", "detected", "channel"))
-    return language, num, sum(row["num_labelled"] for row in rows), chart, made_of[_NO_TEXT] / num, *deciders
+    label = f"{language}: text fields " + ", ".join(f"{source} {100 * n / num:.0f} %" for source, n in text_sources.most_common())
+    chart = (charts.stacked_strip(parts, label), text_sources.most_common(1)[0][1] / num)
+    language_shares = (language_sources[source] / num for source in ("declared", "detected", "channel"))
+    return language, num, sum(row["num_labelled"] for row in rows), chart, text_sources[_NO_TEXT] / num, *language_shares
 
 
 def runs(about: About, tables: Tables) -> Section:
@@ -76,18 +80,23 @@ def runs(about: About, tables: Tables) -> Section:
         Column("started (UTC)"),
         Column("job"),
         Column("outcome", "outcome"),
-        Column("rows in", "count"),
-        Column("new or changed", "count"),
-        Column("rejected", "count"),
-        Column("unchanged", "count"),
-        Column("took", "seconds"),
+        Column("rows read", "count", "rows of the source"),
+        Column("new or changed", "count", "videos that were written"),
+        Column("rejected", "count", "rows that could not be used; see the table rejected_videos"),
+        Column("unchanged", "count", "videos that were up to date and not written again"),
+        Column("duration", "seconds"),
         Column("steps"),
         Column("message"),
     )
     names = ("started_at", "job", "outcome", "rows_in", "rows_ok", "rows_rejected", "rows_reused", "seconds")
     lines = [Line((*map(row.get, names), _steps(row.get("steps")), row.get("message"))) for row in rows]
-    missing = "" if rows else "No run is recorded yet."
-    return Section("runs", "Newest runs", "", missing, grids=[Grid("runs-table", "Runs, newest first", columns, plain(lines))] if rows else [])
+    return Section(
+        "runs",
+        "Runs",
+        "The most recent runs of the jobs on this lake. The run that wrote this page is not among them.",
+        "" if rows else "No run is recorded yet.",
+        grids=[Grid("runs-table", "Runs, newest first", columns, ungrouped(lines))] if rows else [],
+    )
 
 
 def _steps(steps: Sequence[Row] | None) -> str:
@@ -95,42 +104,50 @@ def _steps(steps: Sequence[Row] | None) -> str:
 
 
 def monitoring(about: About, tables: Tables) -> Section | None:
-    """Drift and alerts as their tables have them, nothing where the lake has neither."""
+    """The newest rows of the tables alerts and drift; null if the lake has neither table."""
+    if not {"alerts", "drift"} & set(tables):
+        return None
     grids = []
     for name, title in (("alerts", "Alerts"), ("drift", "Drift")):
         rows = tables.get(name, ())
         if rows:
             names = [column for column, value in rows[0].items() if not isinstance(value, list | dict | bytes)]
             columns = tuple(Column(column.replace("_", " "), "share" if isinstance(rows[0][column], float) else "text") for column in names)
-            grids.append(Grid(f"{name}-table", f"{title}, newest first", columns, plain(Line(tuple(map(row.get, names)), row.get("language")) for row in rows)))
-    if not {"alerts", "drift"} & set(tables):
-        return None
-    return Section("monitoring", "Drift and alerts", "", "" if grids else "Nothing drifted, and there is no alert.", grids=grids)
+            lines = (Line(tuple(map(row.get, names)), row.get("language")) for row in rows)
+            grids.append(Grid(f"{name}-table", f"{title}, newest first", columns, ungrouped(lines)))
+    explanation = "The newest rows of the tables alerts and drift."
+    return Section("monitoring", "Drift and alerts", explanation, "" if grids else "There is no drift and no alert.", grids=grids)
 
 
-def labelling(about: About, tables: Tables) -> Section:
-    """The videos whose label is most worth having, and those whose label is probably wrong."""
-    columns = (
-        _LANGUAGE,
-        Column("title", "title"),
-        Column("label"),
-        Column("top category"),
-        Column("confidence", "share"),
-        Column("score", "share"),
-        Column("why"),
-    )
+def videos_to_label(about: About, tables: Tables) -> Section:
+    """The unlabelled videos whose label would help most, and the labels that are probably wrong."""
     grids = []
-    for issue, title in _ISSUES.items():
-        lines = [Line(_issue_cells(about, row), row["language"]) for row in tables.get("label_issues", ()) if row["issue"] == issue]
-        if lines:
-            grids.append(Grid(f"{issue.replace('_', '-')}-table", title, columns, plain(lines)))
-    missing = "No video stands out." if "label_issues" in tables else "This lake does not say it yet: evaluate again with jobs/evaluate.py."
+    for issue, (caption, score_meaning) in _ISSUES.items():
+        rows = [row for row in tables.get("label_issues", ()) if row["issue"] == issue]
+        labels = (Column("labels"),) if issue == "mislabelled" else ()  # the other videos have none
+        columns = (
+            LANGUAGE,
+            Column("title", "title"),
+            *labels,
+            Column("top category"),
+            Column("confidence", "share"),
+            Column("score", "share", score_meaning),
+            Column("reason"),
+        )
+        if rows:
+            lines = [Line(_issue_cells(about, row, with_labels=bool(labels)), row["language"]) for row in rows]
+            grids.append(Grid(f"{issue.replace('_', '-')}-table", caption, columns, ungrouped(lines)))
+    not_listed = "No video is listed." if "label_issues" in tables else "The videos to label have not been determined yet: run jobs/evaluate.py."
     return Section(
-        "labelling", "Videos a person should look at", "The most urgent of each language, highest score first.", "" if grids else missing, grids=grids
+        "videos-to-label",
+        "Videos to label",
+        "Unlabelled videos whose label would help most, and labels that are probably wrong. "
+        "Each list has the videos with the highest scores of every language.",
+        "" if grids else not_listed,
+        grids=grids,
     )
 
 
-def _issue_cells(about: About, row: Row) -> tuple[object, ...]:
-    labels = ", ".join(map(about.category, row.get("labels") or ()))
-    title = row.get("title") or row["video_id"]
-    return row["language"], title, labels, about.category(row.get("top_category")), row.get("top_confidence"), row["score"], row["reason"]
+def _issue_cells(about: About, row: Row, with_labels: bool) -> tuple[object, ...]:
+    labels = (", ".join(map(about.category, row["labels"])),) if with_labels else ()
+    return row["language"], row["title"] or row["video_id"], *labels, about.category(row["top_category"]), row["top_confidence"], row["score"], row["reason"]

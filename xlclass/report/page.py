@@ -1,7 +1,7 @@
-"""One HTML page that says how good the system is, from small tables of numbers: self-contained, without any request to a network.
+"""The report as one HTML page, rendered from small tables of numbers. The page is self-contained and makes no network request.
 
-What stands in the catalogue is hostile: Jinja2 escapes every value, titles stand in `<bdi>` so that no direction mark leaves them, and
-the Content-Security-Policy lets nothing run but the page's own script, by its digest.
+Texts of the catalogue are hostile input. Jinja2 escapes every value. Titles are in `<bdi>`, so direction marks have no effect outside
+them. The Content-Security-Policy allows only the page's own script, identified by its digest.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from xlclass.quality.metrics import wilson
 from xlclass.report import lake_sections, model_sections
-from xlclass.report.elements import GROUPS, MOST_CARDS, About, Row, Section, shown, sort_value
+from xlclass.report.elements import GROUPS, MAX_CARDS, About, Row, Section, format_cell, sort_value
 from xlclass.report.model_sections import Tables
 
 _SECTIONS = (
@@ -27,8 +27,8 @@ _SECTIONS = (
     model_sections.coverage,
     model_sections.categories,
     model_sections.confusion,
-    lake_sections.catalogue,
-    lake_sections.labelling,
+    lake_sections.data_quality,
+    lake_sections.videos_to_label,
     lake_sections.monitoring,
     lake_sections.runs,
 )
@@ -37,31 +37,31 @@ _SECTIONS = (
 def page(about: About, tables: Tables) -> str:
     """The page as HTML.
 
-    `tables` holds the rows of tables by name, as `reporting.read_tables` gives them; of a table that the lake has not there is
-    no key, and its section says so or is left out.
+    `tables` are the rows by table name, as `tables.read_tables` returns them. If a table is missing, its section has a sentence
+    instead, or is left out.
     """
     about = dataclasses.replace(about, num_videos=_num_videos(tables))
-    there = [section for section in (make(about, tables) for make in _SECTIONS) if section is not None]
+    sections = [section for section in (make(about, tables) for make in _SECTIONS) if section is not None]
     files = {file.name: file.read_text(encoding="utf-8") for file in resources.files("xlclass.report").joinpath("template").iterdir() if file.name[:2] != "__"}
     environment = jinja2.Environment(loader=jinja2.DictLoader(files), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"shown": shown, "sort_value": sort_value}
+    environment.filters |= {"format_cell": format_cell, "sort_value": sort_value}
     script = files["report.js"]
     return environment.get_template("report.html").render(
         about=about,
         headline=_headline(about, tables),
-        sections=there,
+        sections=sections,
         languages=sorted(about.num_videos, key=about.order),
         groups=GROUPS,
-        most_cards=MOST_CARDS,
-        style=Markup(files["report.css"]),  # noqa: S704  the package's own
-        script=Markup(script),  # noqa: S704  the package's own
+        max_cards=MAX_CARDS,
+        style=Markup(files["report.css"]),  # noqa: S704  part of the package
+        script=Markup(script),  # noqa: S704  part of the package
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        matrices=_matrices(there),
+        matrices=_matrices(sections),
     )
 
 
 def _num_videos(tables: Tables) -> dict[str, int]:
-    """Videos per language: of the catalogue, or of those predicted."""
+    """Number of videos per language in the catalogue, or with predictions if there is no catalogue."""
     counts: dict[str, int] = {}
     for row in tables.get("catalogue") or tables.get("language_confidence") or tables.get("language_accuracy", ()):
         counts[row["language"]] = counts.get(row["language"], 0) + row.get("num_videos", 0)
@@ -69,23 +69,27 @@ def _num_videos(tables: Tables) -> dict[str, int]:
 
 
 def _headline(about: About, tables: Tables) -> list[tuple[str, str, Sequence[str]]]:
-    """The page's first figures: (figure, what it is, words on it)."""
+    """The figures at the top of the page: (figure, name, details)."""
     rows = tables.get("language_accuracy", ())
     figures: list[tuple[str, str, Sequence[str]]] = [(f"{sum(about.num_videos.values()):,}", "videos", [f"in {len(about.num_videos)} languages"])]
     for key, name in GROUPS.items():
         group = [row for row in rows if about.group(row["language"]) == key]
         if group:
-            figures.append(_together(name, group))
+            figures.append(_group_figure(name, group))
     return figures
 
 
-def _together(name: str, rows: Sequence[Row]) -> tuple[str, str, Sequence[str]]:
+def _group_figure(name: str, rows: Sequence[Row]) -> tuple[str, str, Sequence[str]]:
     support = sum(row["support"] for row in rows)
-    right = round(sum(row["top1"] * row["support"] for row in rows))
-    low, high = wilson(right, support)
-    return f"{right / support:.3f}", f"top-1, {name}", [f"{low:.3f}\u00a0–\u00a0{high:.3f} (95\u00a0%)", f"{support:,} test videos in {len(rows)} languages"]
+    num_correct = round(sum(row["top1"] * row["support"] for row in rows))
+    low, high = wilson(num_correct, support)
+    return (
+        f"{num_correct / support:.3f}",
+        f"top-1, {name}",
+        [f"{low:.3f}\u00a0–\u00a0{high:.3f} (95\u00a0%)", f"{support:,} test videos in {len(rows)} languages"],
+    )
 
 
-def _matrices(there: Sequence[Section]) -> dict[str, Sequence[tuple[int, int, int]]]:
-    """The confusion matrices that the page's script shows on request."""
-    return next((dict(section.matrix.counts) for section in there if section.matrix), {})
+def _matrices(sections: Sequence[Section]) -> dict[str, Sequence[tuple[int, int, int]]]:
+    """The confusion matrices by language, for the page's script."""
+    return next((dict(section.matrix.counts) for section in sections if section.matrix), {})

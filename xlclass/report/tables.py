@@ -1,4 +1,4 @@
-"""The lake to one HTML page: counts over all rows are made on the cluster, only small tables reach the driver."""
+"""The report page of a lake: Spark counts all rows on the cluster, and only small tables reach the driver."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from xlclass.report.model_sections import NUM_BINS
 from xlclass.report.page import page
 from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, LABEL_ISSUES, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS, RUNS, VIDEOS, Table
 
-MOST_RUNS = 20
-MOST_ISSUES, MOST_ISSUES_OF_LANGUAGE = 200, 10
-MOST_SIGNALS = 100
+MAX_RUNS = 20
+MAX_ISSUES, MAX_ISSUES_PER_LANGUAGE = 200, 10  # of each kind
+MAX_SIGNALS = 100
 _EVALUATED = (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE)
-_SIGNALS = ("alerts", "drift")  # tables that a lake may have
+_SIGNALS = ("alerts", "drift")  # optional tables
 _TIME = "yyyy-MM-dd HH:mm"
-_ISSUE = ("language", "issue", "score", "reason")
-_OF_VIDEO = ("title", "labels", "top_category", "top_confidence")
+_ISSUE_COLUMNS = ("language", "issue", "score", "reason")
+_VIDEO_COLUMNS = ("title", "labels", "top_category", "top_confidence")
 
 
 def report_page(run: Run, version: ModelVersion, encoder: EncoderSpec) -> str:
-    """The page on the newest evaluation of `version`, as HTML; what the lake has not yet, the page says."""
+    """The page about `version` and its newest evaluation, as HTML; sections without data say what is missing."""
     with run.step("report") as step:
         evaluation_id, evaluated_at = _newest_evaluation(run.lake, version.name)
         about = About(
             lake=run.lake.root,
             model_version=version.name,
-            made_at=utc_now().strftime("%Y-%m-%d %H:%M"),
-            training=version.load().manifest["languages"],
-            known=encoder.languages,
+            created_at=utc_now().strftime("%Y-%m-%d %H:%M"),
+            training_languages=version.load().manifest["languages"],
+            encoder_languages=encoder.languages,
             categories=load_taxonomy(run.settings.resolve(run.settings.taxonomy.file)).names,
             evaluated_at=evaluated_at,
         )
@@ -49,20 +49,20 @@ def report_page(run: Run, version: ModelVersion, encoder: EncoderSpec) -> str:
         return page(about, tables)
 
 
-def report_file(lake: Lake, given: str | None) -> Path:
-    """Where the page goes: the file given, from the working directory, or report.html in the lake's folder, beside its tables.
+def report_file(lake: Lake, path: str | None) -> Path:
+    """The file for the page: `path`, relative to the working directory, or else report.html in the lake's folder.
 
     Raises:
-        SettingsError: there is no folder for it, or it is one.
+        SettingsError: `path` is a folder, or its folder does not exist.
     """
-    file = Path(given).expanduser().absolute() if given else Path(lake.root) / "report.html"
+    file = Path(path).expanduser().absolute() if path else Path(lake.root) / "report.html"
     if not file.parent.is_dir() or file.is_dir():
-        raise SettingsError(f"--out {file}: " + ("that is a folder: name a file in it" if file.is_dir() else f"there is no folder {file.parent}"))
+        raise SettingsError(f"--out {file}: " + ("this is a folder: name a file in it" if file.is_dir() else f"there is no folder {file.parent}"))
     return file
 
 
 def write_page(html: str, file: Path) -> None:
-    """Writes the page whole or not at all: a reader never sees half of one."""
+    """Writes the page atomically: a reader never sees a part of it."""
     draft = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
         draft.write_text(html, encoding="utf-8")
@@ -72,25 +72,25 @@ def write_page(html: str, file: Path) -> None:
 
 
 def read_tables(lake: Lake, model_version: str, evaluation_id: str | None) -> dict[str, list[Row]]:
-    """The page's tables by name, of this model version and evaluation; one that the lake has not is left out.
+    """The rows of the page's tables by name, for this model version and evaluation, without the tables that the lake does not have.
 
-    Those that are counted: `catalogue` (videos by language, text_source and language_source), `confidences` (by language and
-    bin of the top confidence) and `given` (by language and top category).
+    Three of them are counts of videos: `catalogue` by language, text_source and language_source, `confidence_bins` by language and
+    bin of the top confidence, and `top_categories` by language and top category.
     """
-    found = {table.name: _where(lake, table, F.col("evaluation_id") == evaluation_id) for table in _EVALUATED if evaluation_id}
+    frames = {table.name: _where(lake, table, F.col("evaluation_id") == evaluation_id) for table in _EVALUATED if evaluation_id}
     predicted = _where(lake, PREDICTIONS, (F.col("model_version") == model_version) & F.col("top_confidence").isNotNull())
-    found["catalogue"] = _counted(_where(lake, VIDEOS), "language", "text_source", "language_source", labelled=F.size("labels") > 0)
-    found["confidences"] = _counted(predicted, "language", F.floor(F.col("top_confidence") * NUM_BINS).cast("int").alias("bin"))
-    found["given"] = _counted(predicted, "language", F.col("top_category").alias("category"))
-    found["label_issues"] = _issues(lake, evaluation_id)
-    found["runs"] = _runs(lake)
+    frames["catalogue"] = _counted(_where(lake, VIDEOS), "language", "text_source", "language_source", labelled=F.size("labels") > 0)
+    frames["confidence_bins"] = _counted(predicted, "language", F.floor(F.col("top_confidence") * NUM_BINS).cast("int").alias("bin"))
+    frames["top_categories"] = _counted(predicted, "language", F.col("top_category").alias("category"))
+    frames["label_issues"] = _issues(lake, evaluation_id)
+    frames["runs"] = _runs(lake)
     for name in _SIGNALS:
-        found[name] = _newest(_where(lake, Table(name, "", (), ())))
-    return {name: [row.asDict(recursive=True) for row in rows.collect()] for name, rows in found.items() if rows is not None}
+        frames[name] = _newest(_where(lake, Table(name, "", (), ())))
+    return {name: [row.asDict(recursive=True) for row in rows.collect()] for name, rows in frames.items() if rows is not None}
 
 
 def _where(lake: Lake, table: Table, condition: Column | bool = True) -> DataFrame | None:
-    """The rows of a table, null where the lake has not the table."""
+    """The rows of a table; null if the lake does not have the table."""
     if not lake.exists(table):
         return None
     rows = lake.read(table)
@@ -98,26 +98,26 @@ def _where(lake: Lake, table: Table, condition: Column | bool = True) -> DataFra
 
 
 def _newest_evaluation(lake: Lake, model_version: str) -> tuple[str | None, str | None]:
-    """Id and time of the model version's newest evaluation; the time is null where it scored no video and its run is still going on."""
+    """Id and time of the model version's newest evaluation; the time is null if it scored no video and its run has not finished."""
     rows = _where(lake, LANGUAGE_CONFIDENCE, F.col("model_version") == model_version)
     if rows is None:
         return None, None
-    done = rows.select("evaluation_id", "run_id").distinct()
-    scored, ended = _where(lake, LANGUAGE_ACCURACY), _where(lake, RUNS)
+    evaluations = rows.select("evaluation_id", "run_id").distinct()
+    accuracy, runs = _where(lake, LANGUAGE_ACCURACY), _where(lake, RUNS)
     times = [F.lit(None).cast("timestamp")]
-    if scored is not None:
-        done = done.join(scored.groupBy("evaluation_id").agg(F.max("evaluated_at").alias("scored_at")), "evaluation_id", how="left")
+    if accuracy is not None:
+        evaluations = evaluations.join(accuracy.groupBy("evaluation_id").agg(F.max("evaluated_at").alias("scored_at")), "evaluation_id", how="left")
         times.append(F.col("scored_at"))
-    if ended is not None:
-        done = done.join(ended.select("run_id", "finished_at"), "run_id", how="left")
+    if runs is not None:
+        evaluations = evaluations.join(runs.select("run_id", "finished_at"), "run_id", how="left")
         times.append(F.col("finished_at"))
     at = F.coalesce(*times)
-    newest = done.orderBy(F.desc_nulls_last(at)).select("evaluation_id", F.date_format(at, _TIME)).first()
+    newest = evaluations.orderBy(F.desc_nulls_last(at)).select("evaluation_id", F.date_format(at, _TIME)).first()
     return (newest[0], newest[1]) if newest else (None, None)
 
 
 def _counted(rows: DataFrame | None, *columns: Any, labelled: Column | None = None) -> DataFrame | None:
-    """Videos by `columns`, and those of them that are `labelled`."""
+    """Number of videos by `columns`, and num_labelled if the condition `labelled` is set."""
     if rows is None:
         return None
     counts = [F.count("*").alias("num_videos")] + ([] if labelled is None else [F.count_if(labelled).alias("num_labelled")])
@@ -125,28 +125,28 @@ def _counted(rows: DataFrame | None, *columns: Any, labelled: Column | None = No
 
 
 def _issues(lake: Lake, evaluation_id: str | None) -> DataFrame | None:
-    """The most urgent label issues of each kind and language, with the videos' titles, labels and top categories."""
+    """The label issues with the highest scores, by kind and language, with the videos' titles, labels and top categories."""
     rows = _where(lake, LABEL_ISSUES, F.col("evaluation_id") == evaluation_id)
     if rows is None:
         return None
     of_language = Window.partitionBy("issue", "language").orderBy(F.desc("score"), "video_id")
     of_kind = Window.partitionBy("issue").orderBy(F.desc("score"), "video_id")
-    first = rows.withColumn("place", F.row_number().over(of_language)).where(F.col("place") <= MOST_ISSUES_OF_LANGUAGE)
-    first = first.withColumn("place", F.row_number().over(of_kind)).where(F.col("place") <= MOST_ISSUES).select("video_id", *_ISSUE, "place")
-    with_titles = F.broadcast(first).join(lake.read(VIDEOS).select("video_id", F.substring("title", 1, 300).alias("title"), "labels"), "video_id", how="inner")
-    predicted = lake.read(PREDICTIONS).select("video_id", "top_category", "top_confidence")
-    return F.broadcast(with_titles).join(predicted, "video_id", how="inner").orderBy("issue", "place").select("video_id", *_ISSUE, *_OF_VIDEO)
+    listed = rows.withColumn("place", F.row_number().over(of_language)).where(F.col("place") <= MAX_ISSUES_PER_LANGUAGE)
+    listed = listed.withColumn("place", F.row_number().over(of_kind)).where(F.col("place") <= MAX_ISSUES).select("video_id", *_ISSUE_COLUMNS, "place")
+    with_titles = F.broadcast(listed).join(lake.read(VIDEOS).select("video_id", F.substring("title", 1, 300).alias("title"), "labels"), "video_id", how="inner")
+    predictions = lake.read(PREDICTIONS).select("video_id", "top_category", "top_confidence")
+    return F.broadcast(with_titles).join(predictions, "video_id", how="inner").orderBy("issue", "place").select("video_id", *_ISSUE_COLUMNS, *_VIDEO_COLUMNS)
 
 
 def _runs(lake: Lake) -> DataFrame | None:
-    """The newest runs, newest first; seconds from start to end."""
+    """The newest runs, newest first, with their duration in seconds."""
     rows = _where(lake, RUNS)
     if rows is None:
         return None
     seconds = (F.unix_micros("finished_at") - F.unix_micros("started_at")) / F.lit(1e6)
     return (
         rows.orderBy(F.desc("started_at"))
-        .limit(MOST_RUNS)
+        .limit(MAX_RUNS)
         .select(
             F.date_format("started_at", _TIME).alias("started_at"),
             "job", "outcome", "message", "rows_in", "rows_ok", "rows_rejected", "rows_reused", "steps",
@@ -156,9 +156,9 @@ def _runs(lake: Lake) -> DataFrame | None:
 
 
 def _newest(rows: DataFrame | None) -> DataFrame | None:
-    """Some rows of a table of drift or alerts, the newest first by their first column of time; times as text."""
+    """The newest rows of the table alerts or drift by its first timestamp column; timestamps as text."""
     if rows is None:
         return None
     times = [name for name, kind in rows.dtypes if kind.startswith("timestamp")]
     ordered = rows.orderBy(F.desc(times[0])) if times else rows
-    return ordered.limit(MOST_SIGNALS).select(*(F.date_format(name, _TIME).alias(name) if name in times else F.col(name) for name in rows.columns))
+    return ordered.limit(MAX_SIGNALS).select(*(F.date_format(name, _TIME).alias(name) if name in times else F.col(name) for name in rows.columns))

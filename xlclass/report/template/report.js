@@ -3,49 +3,49 @@
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const one = (id) => document.getElementById(id);
 
-  // The languages' names, as this browser knows them.
+  // The names of the languages, from the browser.
   const naming = new Intl.DisplayNames(["en"], { type: "language", fallback: "none" });
   const names = new Map();
-  for (const place of all("[data-name]")) {
-    const code = place.dataset.name;
+  for (const element of all("[data-name]")) {
+    const code = element.dataset.name;
     if (!names.has(code)) {
       let name = "";
       try { name = code === "und" ? "unknown" : naming.of(code) || ""; } catch (error) { if (!(error instanceof RangeError)) throw error; }
       names.set(code, name);
     }
-    place.textContent = names.get(code);
+    element.textContent = names.get(code);
   }
 
-  // The filter: words are codes or beginnings of names; it acts on every row and chart of a language.
-  const words = one("filter-languages"), group = one("filter-group"), said = one("filter-said");
-  const wanted = (language, ofGroup) => {
-    const given = words.value.toLowerCase().split(/[\s,;]+/).filter(Boolean);
+  // The filter hides rows and charts of languages. Its terms are language codes or prefixes of names.
+  const terms = one("filter-languages"), group = one("filter-group"), result = one("filter-result");
+  const matches = (language, languageGroup) => {
+    const chosen = terms.value.toLowerCase().split(/[\s,;]+/).filter(Boolean);
     const name = (names.get(language) || "").toLowerCase();
-    return (!group.value || group.value === ofGroup) && (!given.length || given.some((word) => word === language.toLowerCase() || (word.length > 2 && name.startsWith(word))));
+    return (!group.value || group.value === languageGroup) && (!chosen.length || chosen.some((term) => term === language.toLowerCase() || (term.length > 2 && name.startsWith(term))));
   };
   const filter = () => {
-    const seen = new Set(), known = new Set();
+    const visible = new Set(), total = new Set();
     for (const element of all("[data-language]")) {
-      const { language, group: ofGroup } = element.dataset;
-      element.hidden = !wanted(language, ofGroup);
-      known.add(language);
-      if (!element.hidden) seen.add(language);
+      const { language, group: languageGroup } = element.dataset;
+      element.hidden = !matches(language, languageGroup);
+      total.add(language);
+      if (!element.hidden) visible.add(language);
     }
     for (const body of all("tbody[data-group]")) body.hidden = !all("[data-language]", body).some((row) => !row.hidden);
-    const filtered = words.value.trim() || group.value;
+    const filtered = terms.value.trim() || group.value;
     for (const fold of all("details.more")) {
-      const left = all("figure", fold).some((card) => !card.hidden);
-      fold.hidden = !left;
-      if (filtered) fold.open = left;
+      const hasVisible = all("figure", fold).some((card) => !card.hidden);
+      fold.hidden = !hasVisible;
+      if (filtered) fold.open = hasVisible;
     }
-    said.textContent = filtered ? `${seen.size} of ${known.size} languages` : `${known.size} languages`;
-    if (seen.size === 1) showMatrix([...seen][0]);
+    result.textContent = filtered ? `${visible.size} of ${total.size} languages` : `${total.size} languages`;
+    if (visible.size === 1) showMatrix([...visible][0]);
   };
-  words.addEventListener("input", filter);
+  terms.addEventListener("input", filter);
   group.addEventListener("change", filter);
   one("filter").addEventListener("submit", (event) => event.preventDefault());
 
-  // Sorting: by a click on a head, within each group of languages; what has no value comes last.
+  // A click on a column head sorts each group of languages by that column; cells without a value come last.
   const valueOf = (row, index) => {
     const cell = row.cells[index];
     return cell.dataset.value === undefined ? cell.textContent.trim() : cell.dataset.value === "" ? null : Number(cell.dataset.value);
@@ -55,24 +55,24 @@
     for (const head of all("thead th", table)) {
       head.querySelector("button")?.addEventListener("click", () => {
         const index = head.cellIndex, numbers = all("td[data-value]", table).some((cell) => cell.cellIndex === index);
-        const was = head.getAttribute("aria-sort"), up = was ? was === "descending" : !numbers;
+        const order = head.getAttribute("aria-sort"), ascending = order ? order === "descending" : !numbers;
         all("thead th", table).forEach((other) => other.removeAttribute("aria-sort"));
-        head.setAttribute("aria-sort", up ? "ascending" : "descending");
+        head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
         for (const body of table.tBodies) {
-          const rows = [...body.rows].filter((row) => !row.classList.contains("together"));
+          const rows = [...body.rows].filter((row) => !row.classList.contains("group"));
           const keyed = rows.map((row) => [valueOf(row, index), row]);
-          keyed.sort(([a], [b]) => (a === null ? (b === null ? 0 : 1) : b === null ? -1 : up ? compare(a, b) : compare(b, a)));
+          keyed.sort(([a], [b]) => (a === null ? (b === null ? 0 : 1) : b === null ? -1 : ascending ? compare(a, b) : compare(b, a)));
           body.append(...keyed.map(([, row]) => row));
         }
       });
     }
   }
 
-  // The confusion matrix of one language, or of all together ("").
-  const matrices = JSON.parse(one("matrices").textContent), chosen = one("matrix-language");
+  // The confusion matrix of one language, or of all languages ("").
+  const matrices = JSON.parse(one("matrices").textContent), select = one("matrix-language");
   const showMatrix = (language) => {
-    if (!chosen || !matrices[language]) return;
-    chosen.value = language;
+    if (!select || !matrices[language]) return;
+    select.value = language;
     const rows = all("#matrix tbody tr"), sums = rows.map(() => 0);
     for (const [row, , videos] of matrices[language]) sums[row] += videos;
     for (const cell of all("#matrix td")) { cell.textContent = ""; cell.style.removeProperty("--v"); }
@@ -83,12 +83,12 @@
     }
     one("matrix-total").textContent = `${sums.reduce((a, b) => a + b, 0).toLocaleString("en")} labels`;
   };
-  chosen?.addEventListener("change", () => showMatrix(chosen.value));
+  select?.addEventListener("change", () => showMatrix(select.value));
   for (const option of all("#matrix-language option")) if (names.get(option.value)) option.textContent += ` ${names.get(option.value)}`;
   showMatrix("");
   filter();
 
-  // On paper nothing is folded away.
+  // Printing opens every fold.
   let folded = [];
   addEventListener("beforeprint", () => { folded = all("details:not([open])"); folded.forEach((fold) => { fold.open = true; }); });
   addEventListener("afterprint", () => folded.forEach((fold) => { fold.open = false; }));
