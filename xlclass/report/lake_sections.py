@@ -130,7 +130,7 @@ def videos_to_label(about: About, tables: Tables) -> Section:
             Column("title", "title"),
             *labels,
             Column("top category"),
-            Column("confidence", "share"),
+            Column("confidence", "share", "the model version's confidence in its top category"),
             Column("score", "share", score_meaning),
             Column("reason"),
         )

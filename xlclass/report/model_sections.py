@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from xlclass.quality.calibration_error import MIN_BIN
 from xlclass.quality.metrics import ratio, wilson
+from xlclass.quality.scoring import NO_TEXT
 from xlclass.quality.selective import COVERAGES
 from xlclass.report import charts
 from xlclass.report.elements import MAX_CARDS, About, Card, Column, Grid, Line, Row, Section, by_language
@@ -244,6 +245,9 @@ def confusion(about: About, tables: Tables) -> Section:
     def names(column: str) -> list[str]:
         return sorted({row[column] for row in rows}, key=lambda name: (order.index(name) if name in order else len(order), name))
 
+    def display(name: str) -> str:
+        return "no text" if name == NO_TEXT else about.category(name)
+
     labels, top_categories = names("label"), names("top_category")
     counts: dict[str, Counter[tuple[int, int]]] = defaultdict(Counter)
     for row in rows:
@@ -257,5 +261,5 @@ def confusion(about: About, tables: Tables) -> Section:
         "Labelled test videos by label (rows) and top category (columns); a video with several labels counts in the row of each. "
         "The colour is the share of the row.",
         "" if rows else _missing_scores(tables),
-        matrix=Matrix([about.category(name) for name in labels], [about.category(name) for name in top_categories], flat) if rows else None,
+        matrix=Matrix([*map(display, labels)], [*map(display, top_categories)], flat) if rows else None,
     )
