@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from xlclass.errors import LakeError
+from xlclass.runtime.files import write_whole
 
 _BEATS = 4  # heartbeats in the length of a lease
 
@@ -80,9 +81,7 @@ class Lease:
             return None
 
     def _write(self) -> None:
-        draft = self._folder / f"_lease.{self._mine['run_id']}"
-        draft.write_text(json.dumps(self._mine), encoding="utf-8")
-        draft.replace(self._file)
+        write_whole(self._file, json.dumps(self._mine))
 
     @contextmanager
     def _alone(self) -> Iterator[float]:

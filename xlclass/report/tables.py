@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +57,6 @@ def report_file(lake: Lake, given: str | None) -> Path:
     if not file.parent.is_dir() or file.is_dir():
         raise SettingsError(f"--out {file}: " + ("that is a folder: name a file in it" if file.is_dir() else f"there is no folder {file.parent}"))
     return file
-
-
-def write_page(html: str, file: Path) -> None:
-    """Writes the page whole or not at all: a reader never sees half of one."""
-    draft = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
-    try:
-        draft.write_text(html, encoding="utf-8")
-        os.replace(draft, file)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def read_tables(lake: Lake, model_version: str, evaluation_id: str | None) -> dict[str, list[Row]]:
