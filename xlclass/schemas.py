@@ -122,15 +122,17 @@ REJECTED_VIDEOS = _table("rejected_videos", "one row per source row that could n
     ("rejected_at", "timestamp!", "when"),
 ], cluster_by="rule")
 
-EMBEDDINGS = _table("embeddings", "one row per video: its vector, and all that classifying needs", "video_id", [
+EMBEDDINGS = _table("embeddings", "one row per video and encoder: the vector, and all that classifying needs; filter on encoder_id", "video_id encoder_id", [
     ("video_id", "string", "videos.video_id"),
-    ("encode_key", f"{ENCODE_KEY}!", "what the vector was made of and by: an equal key is not encoded again"),
+    ("encoder_id", "string", "the encoder that made the vector; without a filter on it a video counts once per encoder"),
+    ("encode_key", f"{ENCODE_KEY}!", "what the vector was made of and by: an equal key is not encoded again. "
+     "Rows of an encoder that is no longer in the settings are kept but not updated: such a row is stale if its text_hash is not that of videos"),
     _LANGUAGE,
     _TEXT_SOURCE,
     _TEXT_QUALITY,
     ("visual_vector", "binary", "the visual vector, float16 little-endian; null when there is none"),
     ("vector", "binary", "the text's vector, float16 little-endian; null when there is no text"),
-], _QUALITIES, "video_id")
+], _QUALITIES, "encoder_id video_id")
 
 PREDICTIONS = _table("predictions", "one row per video: what the newest model version that scored it says", "video_id", [
     ("video_id", "string", "videos.video_id"),

@@ -1,6 +1,4 @@
-"""Which videos are scored, and the tables that the scores end in."""
-
-import shutil
+"""The tables that the scores end in."""
 
 import numpy as np
 import pytest
@@ -12,41 +10,13 @@ from scipy.special import expit
 from xlclass.encoders import resolve_encoder
 from xlclass.evaluation.evaluate import _confidence_row, evaluate
 from xlclass.lake import evaluations
-from xlclass.lake.tables import Lake
-from xlclass.pipeline.transforms import classify_embeddings, scored_videos
+from xlclass.pipeline.transforms import classify_embeddings
 from xlclass.quality.calibration_error import bins_of, debiased_ece
 from xlclass.quality.metrics import wilson
 from xlclass.quality.scoring import score_languages
 from xlclass.quality.splits import Split
 from xlclass.report.console import summary
-from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, EMBEDDINGS, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS, unpack_vectors
-
-MANIFEST = {"categories": ["music", "sports"], "languages": ["en"], "split": {"salt": "s", "train": 0.5, "validation": 0.0, "calibration": 0.0}}
-
-
-def test_scored_videos_are_labelled_test_videos_with_texts_not_trained_on(spark):
-    split = Split(**MANIFEST["split"])
-    test, trained = (next(f"c{i}" for i in range(99) if split.of(f"c{i}") == side) for side in ("test", "train"))
-    videos = [
-        ("seen", "en", "hash", test, ["music"]),
-        ("teacher", "en", "hash", trained, ["music"]),  # the same text on both sides
-        ("scored", "de", "h1", test, ["music", "other"]),
-        ("unlabelled", "de", "h2", test, []),
-        ("unknown label", "de", "h3", test, ["other"]),
-        ("training side", "de", "h4", trained, ["music"]),
-        ("no channel", "de", None, None, ["sports"]),
-    ]
-    table = spark.createDataFrame(videos, "video_id string, language string, text_hash string, channel_id string, labels array<string>")
-    predictions = spark.createDataFrame(
-        [(row[0], row[1], "music", 0.9, [("music", 0.9)], {"music": 0.9, "sports": 0.1}, 2.2) for row in videos],
-        "video_id string, language string, top_category string, top_confidence float, "
-        "categories array<struct<category: string, confidence: float>>, confidences map<string, float>, top_logit float",
-    )
-    scored = scored_videos(predictions, table, MANIFEST).collect()
-    expected = [["music"]] + ([["sports"]] if split.of("no channel") == "test" else [])
-    assert sorted(row["labels"] for row in scored) == expected
-    assert scored[0]["given"] == ["music"]
-
+from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, EMBEDDINGS, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, unpack_vectors
 
 EVALUATED = (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE)
 
@@ -175,19 +145,3 @@ def test_confidence_row_measures_calibration_before_and_after(spark):
     assert found["ece_uncalibrated"] > 0.2
     assert [tuple(b.values()) for b in found["reliability_uncalibrated"]] == [pytest.approx((b.num_videos, b.mean_confidence, b.top1)) for b in expected]
     assert found["share_abstained"] == 0.25
-
-
-def test_evaluate_reads_a_lake_of_before_top_logit(evaluated, new_run, tmp_path):
-    """A predictions table of an older contract: its evaluation lacks what needs the column, and nothing else."""
-    run, version, evaluation = evaluated
-    old = new_run.again(run)
-    old.lake = Lake(run.lake.spark, shutil.copytree(run.lake.root, tmp_path / "lake").as_posix())
-    names = [column.name for column in PREDICTIONS.columns if column.name != "top_logit"]
-    rows = old.lake.read(PREDICTIONS).select(*names)
-    rows.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(old.lake.path(PREDICTIONS))
-    for table in EVALUATED:
-        shutil.rmtree(old.lake.path(table))
-    assert evaluate(old, version) == evaluation
-    row = _by_language(old, LANGUAGE_CONFIDENCE)["de"]
-    assert (row["ece_uncalibrated"], row["reliability_uncalibrated"]) == (None, [])
-    assert "top_logit" not in old.lake.spark.read.format("delta").load(old.lake.path(PREDICTIONS)).columns

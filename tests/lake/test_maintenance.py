@@ -10,7 +10,7 @@ import pytest
 from xlclass.errors import LakeError
 from xlclass.lake.lease import Lease
 from xlclass.lake.maintenance import Tidied, described, maintain
-from xlclass.lake.staging import Plan, Plans
+from xlclass.lake.staging import Plan, Plans, Rescoring
 from xlclass.schemas import MODELS, PREDICTION_LOG, RUNS
 
 NOW = datetime.now(UTC)
@@ -93,6 +93,7 @@ def test_maintain_removes_what_killed_runs_left_and_not_the_plan_under_way(new_r
     for name in (
         "_plan/mine/pending",
         "_plan/other/pending",
+        "_plan/scored/rescored",
         "model_versions/known",
         "model_versions/stranger",
         "model_versions/.known.draft",
@@ -101,9 +102,11 @@ def test_maintain_removes_what_killed_runs_left_and_not_the_plan_under_way(new_r
         (lake / name).mkdir(parents=True)
     for name in ("known", "stranger", ".known.draft"):
         os.utime(lake / "model_versions" / name, (time.time() - 90_000,) * 2)
-    Plans(run.lake.spark, run.lake.root).begin(Plan("mine", {}, 1))
+    plans = Plans(run.lake.spark, run.lake.root)
+    plans.begin(Plan("mine", {}, 1))
+    plans.begin_rescoring(Rescoring("scored", "a"))  # killed: the next run commits what it staged
     assert maintain(run).folders == 3
-    assert sorted(path.name for path in (lake / "_plan").iterdir()) == ["mine", "plan.json"]
+    assert sorted(path.name for path in (lake / "_plan").iterdir()) == ["mine", "plan.json", "rescoring.json", "scored"]
     assert sorted(path.name for path in (lake / "model_versions").iterdir()) == ["known", "young"]
 
 

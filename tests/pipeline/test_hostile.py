@@ -1,4 +1,4 @@
-"""Hostile rows: every one accounted for, the right reason on each rejected one, and the job done."""
+"""Hostile rows: every row is accounted for, each rejected one with the right rule, and the job completes."""
 
 import json
 
@@ -49,7 +49,7 @@ LINES = [
     _line("language", language="'; --"),
     _line("twice", "the newer", updated_at="2026-02-01T00:00:00Z"),
     _line("twice", "the older"),
-    _line("twice", "of the future, so of no known time", updated_at="2999-01-01T00:00:00Z"),
+    _line("twice", "from the future, so without a known time", updated_at="2999-01-01T00:00:00Z"),
     _line(None),
     _line("  "),
     _line("vector", visual=[0.5, "-1e2", 3]),
@@ -65,7 +65,7 @@ def _change_settings(run, old, new):
 
 @pytest.fixture(scope="module")
 def filled(new_run, tmp_path_factory):
-    """The hostile rows in a lake."""
+    """A run that brought the hostile rows into a lake."""
     folder = tmp_path_factory.mktemp("hostile")
     run = new_run(folder)
     (folder / "catalogue.jsonl").write_bytes(b"".join(LINES))
@@ -96,21 +96,21 @@ def test_backfill_counts_every_rule_zeros_included(filled):
     assert set(filled.rules) >= {"language_conflict", "language_unknown"}
 
 
-def test_a_visual_vector_of_the_right_length_reaches_the_embeddings(filled):
+def test_backfill_copies_a_visual_vector_of_the_right_length_to_the_embeddings(filled):
     rows = {row["video_id"]: row["visual_vector"] for row in filled.lake.read(EMBEDDINGS).where("video_id LIKE 'vector%'").collect()}
     assert unpack_vectors([rows.pop("vector")], 3).tolist() == [[0.5, -100.0, 3.0]]
     assert rows
     assert not any(rows.values())
 
 
-def test_rejected_rows_are_kept_as_they_were(filled):
+def test_backfill_keeps_rejected_rows_unchanged(filled):
     rows = {row["rule"]: row for row in filled.lake.read(REJECTED_VIDEOS).where("rule IN ('unreadable_row', 'null_video_id')").collect()}
     assert "half a li" in rows["unreadable_row"]["row"]
     assert json.loads(rows["null_video_id"]["row"])["title"] == "a fine title"
     assert rows["unreadable_row"]["source"].endswith("catalogue.jsonl")
 
 
-def test_csv_with_rows_of_too_few_fields_is_read_and_accounted_for(new_run, tmp_path):
+def test_backfill_accounts_for_csv_rows_with_too_few_fields(new_run, tmp_path):
     (tmp_path / "catalogue.csv").write_text(
         'video_id,title,tags,description,channel,language,labels,updated_at\n'
         'a,"quoted ""title"", with\na newline",x|y,,c,en,music,2026-01-01\n'

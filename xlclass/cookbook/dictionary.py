@@ -55,17 +55,22 @@ predictions = table("predictions").to_table(columns=["video_id", "top_category",
 ### Vectors
 
 `embeddings.vector` holds float16 numbers, little-endian, one after the other, of length 1 (L2 norm): two bytes a number, 512 numbers with MUSE.
-`videos.visual_vector` is of the same form. In numpy, all as one matrix; in pandas, one array a row (`table` as above); in DuckDB, lists of numbers:
+`videos.visual_vector` is of the same form. The table has a row per video and encoder, and only vectors of one encoder can be compared:
+take those of the encoder whose vectors the predictions were made from. In numpy, all as one matrix; in pandas, one array a row (`table` as above); in
+DuckDB, lists of numbers:
 
 ```python
 import numpy
+import pyarrow.dataset
 
-vectors = table("embeddings").to_table(columns=["vector"])["vector"].drop_null()
+encoder_id = table("predictions").head(1, columns=["encoder_id"])["encoder_id"][0].as_py()
+embeddings = table("embeddings").filter(pyarrow.dataset.field("encoder_id") == encoder_id)
+vectors = embeddings.to_table(columns=["vector"])["vector"].drop_null()
 matrix = numpy.frombuffer(b"".join(vectors.to_pylist()), "<f2").reshape(len(vectors), -1)
 ```
 
 ```python
-arrays = table("embeddings").to_table(columns=["vector"]).to_pandas().vector.dropna().map(lambda vector: numpy.frombuffer(vector, "<f2"))
+arrays = embeddings.to_table(columns=["vector"]).to_pandas().vector.dropna().map(lambda vector: numpy.frombuffer(vector, "<f2"))
 ```
 
 ```sql
@@ -73,7 +78,8 @@ CREATE MACRO float16s(bytes) AS list_transform(
   list_transform(regexp_extract_all(hex(bytes), '.{4}'), lambda x: ('0x' || substr(x, 3) || substr(x, 1, 2))::INT),
   lambda h: (CASE WHEN h < 32768 THEN 1 ELSE -1 END) * CASE WHEN h // 1024 % 32 = 0 THEN h % 1024 / 16777216
             ELSE (1 + h % 1024 / 1024) * power(2, h // 1024 % 32 - 15) END);
-SELECT video_id, float16s(vector) AS vector FROM embeddings WHERE vector IS NOT NULL LIMIT 10;
+SELECT video_id, float16s(vector) AS vector FROM embeddings
+WHERE vector IS NOT NULL AND encoder_id = (SELECT any_value(encoder_id) FROM predictions) LIMIT 10;
 ```
 """
 

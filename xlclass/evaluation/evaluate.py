@@ -14,11 +14,11 @@ from xlclass.lake import evaluations
 from xlclass.lake.evaluations import publish_latest
 from xlclass.lake.runs import Run, utc_now
 from xlclass.model.bundle import ModelVersion
-from xlclass.pipeline.transforms import scored_videos
 from xlclass.quality.calibration_error import Bin, debiased_ece
 from xlclass.quality.metrics import LanguageScore, ratio, wilson
 from xlclass.quality.scoring import confidence_by_language, confusion, score_languages
 from xlclass.quality.selective import COVERAGES
+from xlclass.quality.test_set import scored_videos
 from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS, VIDEOS
 
 _TABLES = (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE)  # in this order: an evaluation is done when it is in the last one
@@ -33,8 +33,7 @@ def evaluate(run: Run, version: ModelVersion) -> str:
         contents = _contents(predictions, "input_digest")
         if not contents[0]:
             raise ModelError(f"the lake {run.lake.root} has no predictions of the model version {version.name}: run jobs/backfill.py first")
-        measured = [table.names for table in _TABLES]  # so that what an older xlclass did not measure is measured now
-        evaluation_id = settings_digest(version.name, manifest["split"], _contents(videos), contents, measured)
+        evaluation_id = settings_digest(version.name, manifest["split"], _contents(videos), contents)
         run.lake.ensure(*_TABLES)
         if not evaluations.has_rows(run.lake, _TABLES[-1], evaluation_id):
             step.num_rows = _evaluate(run, evaluation_id, version, predictions, videos)

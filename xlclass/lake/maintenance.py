@@ -101,10 +101,9 @@ def _forget_runs(run: Run) -> int:
 
 
 def _remove_plans(lake: Lake) -> int:
-    """Staged rows of no plan that is under way; the lease makes sure that nobody is staging."""
+    """Staged rows of no plan or rescoring that is under way; the lease makes sure that nobody is staging."""
     folder = Path(lake.root) / "_plan"
-    unfinished = Plans(lake.spark, lake.root).unfinished()
-    kept = {unfinished.plan_id} if unfinished else set()
+    kept = Plans(lake.spark, lake.root).unfinished_ids()
     return _removed([path for path in _folders(folder) if path.name not in kept])
 
 

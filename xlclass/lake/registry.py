@@ -20,7 +20,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from xlclass.errors import LakeError, ModelError
-from xlclass.lake.reading import dataset_of
+from xlclass.lake.reading import dataset_of, require_contract
 from xlclass.model.bundle import Bundle, ModelVersion, save_bundle
 from xlclass.schemas import MODELS
 
@@ -102,10 +102,9 @@ class Registry:
         if not DeltaTable.is_deltatable(self._table):
             return History((), -1)
         table = DeltaTable(self._table)
-        rows = [
-            {**row, "versions_read": dict(row["versions_read"]), "metrics": dict(row["metrics"])}
-            for row in dataset_of(table, self._table).to_table().to_pylist()
-        ]
+        events = dataset_of(table, self._table)
+        require_contract(self._table, MODELS, events.schema.names)
+        rows = [{**row, "versions_read": dict(row["versions_read"]), "metrics": dict(row["metrics"])} for row in events.to_table().to_pylist()]
         return History(tuple(sorted((Event(**row) for row in rows), key=lambda event: event.event_number)), table.version())
 
     def champion(self) -> ModelVersion:
@@ -184,9 +183,8 @@ class Registry:
             try:
                 write_deltalake(
                     table,
-                    pa.Table.from_pylist(rows, schema=_with_reason(dataset_of(table, self._table).schema)),
+                    pa.Table.from_pylist(rows, schema=dataset_of(table, self._table).schema),
                     mode="append",
-                    schema_mode="merge",
                     commit_properties=CommitProperties(max_commit_retries=0),  # put if absent: never after somebody else's event
                 )
                 return
@@ -238,11 +236,3 @@ def _passes(check: Callable[[], object]) -> bool:
     except ModelError:
         return False
     return True
-
-
-def _with_reason(schema: Any) -> Any:
-    """The table's Arrow schema, with the column that lakes of before do not have."""
-    if "reason" in schema.names:
-        return schema
-    comment = next(column.comment for column in MODELS.columns if column.name == "reason")
-    return schema.append(pa.field("reason", pa.string(), True, {"comment": comment}))

@@ -19,7 +19,7 @@ NO_TEXT = "no_text"  # the top category of a video that has none
 
 
 def score_languages(scored: DataFrame, categories: Sequence[str]) -> list[LanguageScore]:
-    """The scores per language of `pipeline.scored_videos`, in the order of the languages.
+    """The scores per language of `test_set.scored_videos`, in the order of the languages.
 
     A video without a prediction is wrong everywhere, and left out of what is measured on confidences (bins, Brier, log-loss).
     """
@@ -50,7 +50,7 @@ def uncalibrated_confidence() -> Column:
 
 
 def confusion(scored: DataFrame) -> DataFrame:
-    """Per language, label and top category, how many of `pipeline.scored_videos` have both; pairs without a video have no row.
+    """Per language, label and top category, how many of `test_set.scored_videos` have both; pairs without a video have no row.
 
     A video counts once, whole, under each of its labels: over the top categories the counts add up to the label's
     support, over the labels they may exceed the videos. The top category is `no_text` where there is none.

@@ -8,7 +8,6 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from xlclass.catalog.taxonomy import load_taxonomy
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import SettingsError
 from xlclass.lake.runs import Run, utc_now
@@ -39,7 +38,7 @@ def report_page(run: Run, version: ModelVersion, encoder: EncoderSpec) -> str:
             made_at=utc_now().strftime("%Y-%m-%d %H:%M"),
             training=version.load().manifest["languages"],
             known=encoder.languages,
-            categories=load_taxonomy(run.settings.resolve(run.settings.taxonomy.file)).names,
+            categories=run.taxonomy.names,
             evaluated_at=evaluated_at,
         )
         tables = read_tables(run.lake, version.name, evaluation_id)
