@@ -10,7 +10,8 @@ from xlclass.cli.job import run_job
 from xlclass.encoders import resolve_encoder
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
-from xlclass.report.tables import report_file, report_page, write_page
+from xlclass.report.tables import report_file, report_page
+from xlclass.runtime.files import write_whole
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -22,7 +23,7 @@ def body(run: Run, args: Namespace) -> None:
     """Reads the champion's newest evaluation and the tables around it; writes the page."""
     champion = Registry(run.lake.root).champion()
     file = report_file(run.lake, args.out)
-    write_page(report_page(run, champion, resolve_encoder(run.settings)), file)
+    write_whole(file, report_page(run, champion, resolve_encoder(run.settings)))
     print(f"report: {file}")
 
 

@@ -220,8 +220,13 @@ def empty_lake(spark, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def new_run(spark, settings_in, empty_lake) -> Callable[..., object]:
     """A run on the catalogue `rows` in `folder`; call it again with other rows for the next run on the same lake."""
+    from xlclass.catalog import load_preparation
+    from xlclass.catalog.taxonomy import load_taxonomy
     from xlclass.lake.runs import Run
     from xlclass.lake.tables import Lake
+
+    def started(lake: Lake, settings: Settings) -> Run:
+        return Run("test", lake, settings, load_preparation(settings), load_taxonomy(settings.resolve(settings.taxonomy.file)))
 
     def make(folder: Path, rows: list[dict[str, object]] | None = None, more: str = "") -> Run:
         settings = settings_in(folder, more)
@@ -230,11 +235,11 @@ def new_run(spark, settings_in, empty_lake) -> Callable[..., object]:
             write_catalogue(folder, rows)
             if not lake.exists():
                 shutil.copytree(empty_lake, lake)
-        return Run("test", Lake(spark, str(lake)), settings)
+        return started(Lake(spark, str(lake)), settings)
 
     def again(run: Run) -> Run:
         """Another run with the settings file as it is now."""
-        return Run("test", run.lake, load_settings(run.settings.file))
+        return started(run.lake, load_settings(run.settings.file))
 
     make.again = again
     return make

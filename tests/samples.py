@@ -35,3 +35,12 @@ LANGUAGES = {
 SCORED = (
     "language string, labels array<string>, top_category string, top_confidence float, given array<string>, confidences map<string, float>, top_logit float"
 )
+
+
+def completed(rows, table):
+    """A DataFrame with all columns of the table's contract, and `is_new` if it has it: missing ones are null, or hold something if they may not be null."""
+    from pyspark.sql import functions as F
+
+    something = {"string": "", "bigint": 0, "array<string>": F.array(), "timestamp": F.current_timestamp()}
+    missing = [column for column in table.columns if column.name not in rows.columns]
+    return rows.withColumns({column.name: F.lit(something[column.type] if column.required else None).cast(column.type) for column in missing})

@@ -115,15 +115,17 @@ REJECTED_VIDEOS = _table("rejected_videos", "One row per source row that was rej
     ("rejected_at", "timestamp!", "time of the first rejection, UTC"),
 ], cluster_by="rule")
 
-EMBEDDINGS = _table("embeddings", "One row per video: the vector of its text, and all that classification needs", "video_id", [
+EMBEDDINGS = _table("embeddings", "One row per video and encoder: the vector of its text, and all that classification needs", "video_id encoder_id", [
     ("video_id", "string", "videos.video_id"),
-    ("encode_key", f"{ENCODE_KEY}!", "what the vector was made from and by which encoder; an equal key is not encoded again"),
+    ("encoder_id", "string", "the encoder that computed the vector; without a filter on it, a video counts once per encoder"),
+    ("encode_key", f"{ENCODE_KEY}!", "what the vector was made from and by which encoder; an equal key is not encoded again. Rows of an encoder that "
+     "the settings no longer name are kept but not updated: such a row is stale if its text_hash differs from the video's"),
     _LANGUAGE,
     _TEXT_SOURCE,
     _TEXT_QUALITY,
     ("visual_vector", "binary", "visual vector, float16 little-endian; null if there is none"),
     ("vector", "binary", "vector of the text, float16 little-endian, length (L2 norm) 1; null without text"),
-], _QUALITIES, "video_id")
+], _QUALITIES, "encoder_id video_id")
 
 PREDICTIONS = _table("predictions", "One row per video: its newest prediction", "video_id", [
     ("video_id", "string", "videos.video_id"),

@@ -39,6 +39,8 @@ sys.path.insert(0, str(ROOT))
 from _bare_loop import Loop  # noqa: E402  the bench runs from a checkout
 from _plain_muse import plain_muse  # noqa: E402
 
+from xlclass.catalog import load_preparation  # noqa: E402
+from xlclass.catalog.taxonomy import load_taxonomy  # noqa: E402
 from xlclass.config import load_settings  # noqa: E402
 from xlclass.encoders import resolve_encoder  # noqa: E402
 from xlclass.lake.registry import Registry  # noqa: E402
@@ -87,7 +89,9 @@ class Bench:
 
     def run(self, name: str) -> Run:
         """A run on the lake of that name."""
-        return Run("bench", Lake(self.spark, str(self.folder / name)), self.settings)
+        settings = self.settings
+        taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
+        return Run("bench", Lake(self.spark, str(self.folder / name)), settings, load_preparation(settings), taxonomy)
 
     def version(self, run: Run):  # noqa: ANN202
         """The head as the champion of the run's lake."""

@@ -33,6 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 from xlclass.catalog.language import base_language  # noqa: E402  the bench runs from a checkout
 from xlclass.config import Settings, load_settings  # noqa: E402
+from xlclass.lake.reading import embeddings_of  # noqa: E402
 from xlclass.lake.registry import Registry  # noqa: E402
 from xlclass.model.calibration import fit_temperature, log_losses  # noqa: E402
 from xlclass.model.examples import Examples  # noqa: E402
@@ -40,6 +41,7 @@ from xlclass.model.fit import fit  # noqa: E402
 from xlclass.model.leave_one_language_out import Sides  # noqa: E402
 from xlclass.quality.calibration_error import debiased_ece, merged_bins  # noqa: E402
 from xlclass.quality.splits import Split  # noqa: E402
+from xlclass.quality.test_set import VIDEO_COLUMNS, shared_test_set  # noqa: E402
 from xlclass.schemas import unpack_vectors  # noqa: E402
 
 CONF = ROOT / "conf" / "youtube.toml"
@@ -69,7 +71,7 @@ def main() -> int:
         bundle = champion.load()
         videos = _videos(lake, given.catalogue, bundle.manifest)
     vectors = unpack_vectors(videos.vector.tolist(), bundle.manifest["dim"])
-    test = (videos.side == "test") & videos.label.ge(0) & ~videos.is_seen
+    test = videos.is_scored
     scored, told = videos[test].reset_index(drop=True), bundle.decide(vectors[test], videos.language[test].tolist())
     before, after = (Said(scored, confidences, len(bundle.categories)) for confidences in (expit(told.logits.astype(np.float64)), told.confidences))
     table = _languages(before, after, 100 if given.quick else 1_000)
@@ -112,10 +114,9 @@ def _made(lake: Path) -> Path:
 
 
 def _videos(lake: Path, catalogue: Path, manifest: dict) -> pd.DataFrame:
-    """Videos with a vector: language, reference, group, side, label (an index, -1 for none), vector, and whether their text is in training."""
-    columns = ["video_id", "language", "text_hash", "channel_id", "labels"]
-    videos = deltalake.DeltaTable(str(lake / "videos")).to_pandas(columns=columns)
-    vectors = deltalake.DeltaTable(str(lake / "embeddings")).to_pandas(columns=["video_id", "vector"]).dropna()
+    """Videos with a vector: language, reference, group, side, label (an index, -1 for none), vector, and whether they are in the test set."""
+    videos = deltalake.DeltaTable(str(lake / "videos")).to_pandas(columns=list(VIDEO_COLUMNS))
+    vectors = embeddings_of(str(lake), manifest["encoder_id"]).to_table(columns=["video_id", "vector"]).to_pandas().dropna()
     reference = pq.read_table(catalogue, columns=["video_id", "reference_language"]).to_pandas().drop_duplicates("video_id")
     rows = videos.merge(vectors, on="video_id").merge(reference, on="video_id", how="left").sort_values("video_id", ignore_index=True)
     index = {name: i for i, name in enumerate(manifest["categories"])}
@@ -123,8 +124,7 @@ def _videos(lake: Path, catalogue: Path, manifest: dict) -> pd.DataFrame:
     rows["group"] = rows.channel_id.fillna(rows.video_id)
     rows["side"] = rows.group.map(Split(**manifest["split"]).of)
     rows["reference"] = [base_language(code)[0] for code in rows.reference_language]
-    seen = (rows.side == "train") & rows.language.isin(manifest["languages"]) & rows.labels.map(len).gt(0)
-    rows["is_seen"] = rows.text_hash.isin(set(rows[seen].text_hash))
+    rows["is_scored"] = rows.video_id.isin(shared_test_set([videos], [manifest]).video_id)
     return rows
 
 

@@ -39,13 +39,16 @@ sys.path.insert(0, str(ROOT))
 from xlclass.catalog.language import base_language  # noqa: E402  the bench runs from a checkout
 from xlclass.catalog.taxonomy import load_taxonomy  # noqa: E402
 from xlclass.config import SplitSettings, TaxonomySettings, TrainingSettings, load_settings  # noqa: E402
+from xlclass.lake.reading import embeddings_of  # noqa: E402
+from xlclass.lake.registry import Registry  # noqa: E402
 from xlclass.model.calibration import fit_calibration  # noqa: E402
 from xlclass.model.examples import Examples  # noqa: E402
 from xlclass.model.fit import Fitted  # noqa: E402
 from xlclass.model.head import logits, train_head  # noqa: E402
 from xlclass.model.leave_one_language_out import Say, prototypes_of  # noqa: E402
 from xlclass.model.thresholds import Thresholds  # noqa: E402
-from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split  # noqa: E402
+from xlclass.quality.splits import TRAIN, VALIDATION, Split  # noqa: E402
+from xlclass.quality.test_set import VIDEO_COLUMNS, shared_test_set  # noqa: E402
 from xlclass.schemas import unpack_vectors  # noqa: E402
 
 BARS = {"top1_others": 0.65, "half_others": 0.82, "settings_better": 0}
@@ -88,8 +91,9 @@ def load_rows(lake: Path, catalogue: Path) -> tuple[pd.DataFrame, np.ndarray, li
     """Videos with a label and a vector (language, reference, side, fold, label as an index or -1), their vectors, and the categories learnt."""
     shares, taxonomy = SplitSettings(), load_taxonomy(ROOT / "conf" / "taxonomy.toml")
     split = Split(shares.salt, shares.train, shares.validation, shares.calibration)
-    videos = deltalake.DeltaTable(str(lake / "videos")).to_pandas(columns=["video_id", "channel_id", "language", "text_hash", "labels"])
-    embeddings = deltalake.DeltaTable(str(lake / "embeddings")).to_pandas(columns=["video_id", "vector"])
+    videos = deltalake.DeltaTable(str(lake / "videos")).to_pandas(columns=list(VIDEO_COLUMNS))
+    encoder_id = Registry(str(lake)).champion().manifest()["encoder_id"]
+    embeddings = embeddings_of(str(lake), encoder_id).to_table(columns=["video_id", "vector"]).to_pandas()
     references = pq.read_table(catalogue, columns=["video_id", "reference_language"]).to_pandas()
     rows = videos.merge(embeddings.dropna(subset="vector"), on="video_id").merge(references, on="video_id").sort_values("video_id", ignore_index=True)
     rows = rows[rows.labels.map(len) > 0].reset_index(drop=True)
@@ -98,7 +102,9 @@ def load_rows(lake: Path, catalogue: Path) -> tuple[pd.DataFrame, np.ndarray, li
     counts = rows[(rows.side == TRAIN) & rows.language.isin(TrainingSettings().languages)].name.value_counts()
     categories = [name for name in taxonomy.categories if counts.get(name, 0) >= TaxonomySettings().min_training_videos]
     label = rows.name.map({name: i for i, name in enumerate(categories)}).fillna(-1).astype(int)
-    rows = rows.assign(label=label, reference=[base_language(code)[0] for code in rows.reference_language])
+    rule = {"split": dataclasses.asdict(split), "languages": TrainingSettings().languages, "categories": categories}
+    is_scored = rows.video_id.isin(shared_test_set([videos], [rule]).video_id)
+    rows = rows.assign(label=label, reference=[base_language(code)[0] for code in rows.reference_language], is_scored=is_scored)
     return rows.drop(columns="vector"), unpack_vectors(rows.vector.tolist(), DIM), categories
 
 
@@ -181,12 +187,10 @@ def compared(lines: pd.DataFrame, ways: Iterable[str] = tuple(LEFT_OUT)) -> pd.D
 def on_test_channels(rows: Search, settings: dict[str, dict], seeds: Iterable[int]) -> pd.DataFrame:
     """Per setting: mean over OTHERS of top-1 on test channels and on the surest half, its error over seeds, and the figures per language."""
     taught, lines = rows.rows.language.isin(TrainingSettings().languages), []
-    trained_on = set(rows.rows[(rows.rows.side == TRAIN) & taught].text_hash)
-    tested = (rows.rows.side == TEST) & ~rows.rows.text_hash.isin(trained_on)
     for name, changes in settings.items():
         for seed in seeds:
             fitted = rows.fitted(changes, seed, taught)
-            each = {language: rows.scores(fitted, tested & (rows.rows.reference == language)) for language in [*OTHERS, "en", "fr"]}
+            each = {language: rows.scores(fitted, rows.rows.is_scored & (rows.rows.reference == language)) for language in [*OTHERS, "en", "fr"]}
             top1, half = (float(np.mean([each[language][i] for language in OTHERS])) for i in (0, 1))
             lines.append({"setting": name, "seed": seed, "top1_others": top1, "half_others": half, "languages": each})
     return pd.DataFrame(lines)

@@ -55,6 +55,8 @@ def main() -> int:
 def _found(lake: Path, folder: Path, languages: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Every judged video with its label's confidence, the rows of label_issues, both with `flipped`, and the training languages."""
     os.environ.setdefault("PYSPARK_SUBMIT_ARGS", "--driver-memory 3g pyspark-shell")
+    from xlclass.catalog import load_preparation
+    from xlclass.catalog.taxonomy import load_taxonomy
     from xlclass.config import load_settings
     from xlclass.evaluation.label_issues import judged_videos
     from xlclass.lake.registry import Registry
@@ -69,7 +71,9 @@ def _found(lake: Path, folder: Path, languages: tuple[str, ...]) -> tuple[pd.Dat
     for name in ("embeddings", "predictions"):
         (folder / name).symlink_to(lake / name)
     flips = _flip(spark, lake, folder, manifest["categories"], languages)
-    run = Run("bench", Lake(spark, str(folder)), load_settings(ROOT / "conf" / "youtube.toml"))
+    settings = load_settings(ROOT / "conf" / "youtube.toml")
+    taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
+    run = Run("bench", Lake(spark, str(folder)), settings, load_preparation(settings), taxonomy)
     judged_videos(run, version).write.parquet(str(folder / "judged"))
     judged = spark.read.parquet(str(folder / "judged"))
     every = checked_labels(judged, len(manifest["categories"])).toPandas()

@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from xlclass.catalog.language import base_language  # noqa: E402  the bench runs from a checkout
 from xlclass.catalog.taxonomy import load_taxonomy  # noqa: E402
 from xlclass.quality.metrics import wilson  # noqa: E402
-from xlclass.quality.splits import TEST, Split  # noqa: E402
+from xlclass.quality.test_set import shared_test_set  # noqa: E402
 
 OTHERS = ["ar", "de", "es", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh"]
 BARS = {"minutes": 25.0, "rows_unaccounted": 0, "top1_en_fr": 0.55, "top1_others": 0.63}
@@ -91,14 +91,12 @@ def _report(folder: Path) -> None:
 
 def _scores(catalogue: pd.DataFrame, videos: pd.DataFrame, predictions: pd.DataFrame, manifest: dict) -> pd.DataFrame:
     """Per reference language with at least 30 test videos: language, videos, top1, low, high, majority."""
-    split, taxonomy = Split(**manifest["split"]), load_taxonomy(ROOT / "conf" / "taxonomy.toml")
+    taxonomy = load_taxonomy(ROOT / "conf" / "taxonomy.toml")
     rows = catalogue.merge(predictions[["video_id", "top_category"]], on="video_id", how="left").merge(
         videos[["video_id", "text_hash", "language"]], on="video_id", how="left"
     )
     rows["label"] = rows.category.map(taxonomy.aliases)
-    rows["side"] = rows.channel_id.fillna(rows.video_id).map(split.of)
-    trained_on = set(rows[(rows.side == "train") & rows.language.isin(manifest["languages"])].text_hash.dropna())
-    rows = rows[(rows.side == TEST) & rows.label.isin(manifest["categories"]) & ~rows.text_hash.isin(trained_on)]
+    rows = shared_test_set([rows.assign(labels=[[label] for label in rows.label])], [manifest])
     rows = rows.assign(reference=[base_language(code)[0] for code in rows.reference_language], right=rows.top_category == rows.label)
     table = []
     for language, group in rows[rows.reference != "und"].groupby("reference"):

@@ -1,4 +1,4 @@
-"""The videos that are scored, and the tables of an evaluation."""
+"""The tables of an evaluation."""
 
 import numpy as np
 import pytest
@@ -10,40 +10,13 @@ from scipy.special import expit
 from xlclass.encoders import resolve_encoder
 from xlclass.evaluation.evaluate import _confidence_row, evaluate
 from xlclass.lake import evaluations
-from xlclass.pipeline.transforms import classify_embeddings, scored_videos
+from xlclass.pipeline.transforms import classify_embeddings
 from xlclass.quality.calibration_error import bins_of, debiased_ece
 from xlclass.quality.metrics import wilson
 from xlclass.quality.scoring import score_languages
 from xlclass.quality.splits import Split
 from xlclass.report.console import summary
 from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, EMBEDDINGS, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, unpack_vectors
-
-MANIFEST = {"categories": ["music", "sports"], "languages": ["en"], "split": {"salt": "s", "train": 0.5, "validation": 0.0, "calibration": 0.0}}
-
-
-def test_scored_videos_are_labelled_test_videos_whose_text_is_not_in_training(spark):
-    split = Split(**MANIFEST["split"])
-    test, train = (next(f"c{i}" for i in range(99) if split.of(f"c{i}") == name) for name in ("test", "train"))
-    videos = [
-        ("text in training", "en", "hash", test, ["music"]),
-        ("training copy", "en", "hash", train, ["music"]),
-        ("scored", "de", "h1", test, ["music", "other"]),
-        ("unlabelled", "de", "h2", test, []),
-        ("unknown label", "de", "h3", test, ["other"]),
-        ("training split", "de", "h4", train, ["music"]),
-        ("no channel", "de", None, None, ["sports"]),
-    ]
-    table = spark.createDataFrame(videos, "video_id string, language string, text_hash string, channel_id string, labels array<string>")
-    predictions = spark.createDataFrame(
-        [(row[0], row[1], "music", 0.9, [("music", 0.9)], {"music": 0.9, "sports": 0.1}, 2.2) for row in videos],
-        "video_id string, language string, top_category string, top_confidence float, "
-        "categories array<struct<category: string, confidence: float>>, confidences map<string, float>, top_logit float",
-    )
-    scored = scored_videos(predictions, table, MANIFEST).collect()
-    expected = [["music"]] + ([["sports"]] if split.of("no channel") == "test" else [])
-    assert sorted(row["labels"] for row in scored) == expected
-    assert scored[0]["given"] == ["music"]
-
 
 EVALUATED = (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE)
 

@@ -158,7 +158,7 @@ def test_a_killed_driver_is_gone_on_with(prepared, undisturbed, tmp_path, part):
     assert not plan.exists()
     if planned:  # what was done was not done again: the chunk under way is the only one encoded twice
         encoded = [int(num) for num in re.findall(r"encode: [\d.]+ s, (\d+) rows", system.said())][-1:]
-        assert f"going on with plan {planned['plan_id']}" in system.said()
+        assert f"resuming plan {planned['plan_id']}" in system.said()
         assert sum(encoded) <= COUNT
         assert len(re.findall(r"chunk \d+ of", system.said())) <= planned["num_chunks"] + 1
         assert done <= planned["num_chunks"]

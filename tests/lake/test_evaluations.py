@@ -1,6 +1,7 @@
 """The tables `latest_*` hold the champion's newest evaluation only, and are written only if it is a new one."""
 
 import pytest
+from pyspark.sql import functions as F
 from samples import ROWS
 
 from xlclass.evaluation.evaluate import evaluate
@@ -44,7 +45,7 @@ def test_publish_latest_ignores_a_version_that_is_not_the_champion(evaluated):
 def test_evaluate_replaces_the_published_rows_of_an_older_evaluation(evaluated):
     """Deleted predictions make another evaluation; the older one stays in the table of all evaluations."""
     run, evaluation_id, version = evaluated
-    run.lake.delete(PREDICTIONS, run.lake.read(PREDICTIONS).where("language = 'de'").select("video_id").localCheckpoint(), "deleted")
+    run.lake.delete_where(PREDICTIONS, F.col("language") == "de")
     another = evaluate(run, version)
     assert another != evaluation_id
     for latest in LATEST:

@@ -10,7 +10,7 @@ import pytest
 from xlclass.errors import LakeError
 from xlclass.lake.lease import Lease
 from xlclass.lake.maintenance import MaintenanceResult, maintain
-from xlclass.lake.staging import Plan, Plans
+from xlclass.lake.staging import Plan, Plans, Rescoring
 from xlclass.schemas import MODELS, PREDICTION_LOG, RUNS
 
 NOW = datetime.now(UTC)
@@ -93,6 +93,7 @@ def test_maintain_removes_leftovers_of_killed_runs_but_not_the_unfinished_plan(n
     for name in (
         "_plan/unfinished/pending",
         "_plan/other/pending",
+        "_plan/scored/rescored",
         "model_versions/registered",
         "model_versions/unregistered",
         "model_versions/.registered.draft",
@@ -101,9 +102,11 @@ def test_maintain_removes_leftovers_of_killed_runs_but_not_the_unfinished_plan(n
         (lake / name).mkdir(parents=True)
     for name in ("registered", "unregistered", ".registered.draft"):
         os.utime(lake / "model_versions" / name, (time.time() - 90_000,) * 2)
-    Plans(run.lake.spark, run.lake.root).begin(Plan("unfinished", {}, 1))
+    plans = Plans(run.lake.spark, run.lake.root)
+    plans.begin(Plan("unfinished", {}, 1))
+    plans.begin_rescoring(Rescoring("scored", "a"))  # killed: the next run commits what it staged
     assert maintain(run).folders == 3
-    assert sorted(path.name for path in (lake / "_plan").iterdir()) == ["plan.json", "unfinished"]
+    assert sorted(path.name for path in (lake / "_plan").iterdir()) == ["plan.json", "rescoring.json", "scored", "unfinished"]
     assert sorted(path.name for path in (lake / "model_versions").iterdir()) == ["registered", "young"]
 
 

@@ -1,5 +1,6 @@
 """The events of model versions: their order, and what happens when two processes add some at once."""
 
+import dataclasses
 from datetime import UTC, datetime
 
 import deltalake
@@ -97,3 +98,10 @@ def test_append_events_writes_a_table_that_spark_creates_and_reads_under_its_con
     assert (rows[1]["metrics"], rows[1]["versions_read"]) == ({"loss": 0.5}, {"videos": 3})
     with pytest.raises(Exception, match="validation check"):
         append_events(lake.root, read_history(lake.root), [_event("a", "emperor")])
+
+
+def test_read_history_refuses_a_table_of_another_contract(spark, tmp_path):
+    lake = Lake(spark, str(tmp_path))
+    lake.ensure(dataclasses.replace(MODELS, columns=MODELS.columns[:-1]))
+    with pytest.raises(LakeError, match=r"the table .*models is of another xlclass: it lacks the columns reason; make the lake anew"):
+        read_history(lake.root)

@@ -1,6 +1,8 @@
-"""Tables of the lake: contracts kept, merges that touch nothing else, readers without Spark."""
+"""Tables of the lake: contracts kept, commits taken once, merges that touch nothing else, readers without Spark."""
 
+import threading
 from dataclasses import replace
+from itertools import count
 
 import deltalake
 import pyarrow as pa
@@ -10,6 +12,8 @@ import pytest
 from pyspark.sql import functions as F
 
 from xlclass.errors import LakeError
+from xlclass.lake.reading import dataset
+from xlclass.lake.staging import Plans, change_sums
 from xlclass.lake.tables import Lake, conform
 from xlclass.schemas import EMBEDDINGS, TABLES, Column, Table
 
@@ -21,6 +25,9 @@ PETS = Table(
     (("share_in_range", "share IS NULL OR share BETWEEN 0 AND 1"),),
     ("name",),
 )
+PLAIN_PETS = replace(PETS, cluster_by=())  # what append_values can write
+HOUSES = replace(PETS, name="houses", grain="one row per house")
+NUMBERS = count()
 
 
 @pytest.fixture
@@ -30,6 +37,19 @@ def lake(spark, tmp_path):
 
 def _rows(lake, values):
     return lake.spark.createDataFrame(values, "name string, age int, share float, is_new boolean")
+
+
+def _staged(lake, values):
+    """The rows, staged with the sums that a commit needs."""
+    return Plans(lake.spark, lake.root).stage(_rows(lake, values), change_sums(), "plan", next(NUMBERS))
+
+
+def _contents(lake, table=PETS):
+    return sorted(tuple(row) for row in lake.read(table).collect())
+
+
+def _age(lake, name):
+    return lake.read(PETS).where(F.col("name") == name).first()["age"]
 
 
 def test_ensure_writes_comments_keys_constraints_and_clustering(lake):
@@ -44,30 +64,26 @@ def test_ensure_writes_comments_keys_constraints_and_clustering(lake):
     assert fields["age"].metadata["comment"] == "in years"
 
 
-_TOYS = "array<struct<name: string, num: bigint>>"
-NEW_PETS = Table(
-    "pets",
-    "one row per pet",
-    (*PETS.columns, Column("tail", "double", r"its length in metres, as the owner's \ruler says; null in older rows"), Column("toys", _TOYS, "its toys")),
-    PETS.keys,
-    (*PETS.checks, ("tail_positive", "tail IS NULL OR tail > 0")),
-    PETS.cluster_by,
-)
-
-
-def _new_rows(lake, values):
-    return lake.spark.createDataFrame(values, f"name string, age int, share float, tail double, toys {_TOYS}, is_new boolean")
-
-
-def test_read_gives_columns_of_later_contracts_as_null_and_writes_nothing(lake):
-    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True)]))
-    assert lake.read(NEW_PETS).columns == NEW_PETS.names
-    assert lake.read(NEW_PETS).dtypes[-2:] == [("tail", "double"), ("toys", _TOYS.replace(" ", ""))]
-    assert tuple(lake.read(NEW_PETS).first()) == ("rex", 3, 0.5, None, None)
+def test_a_table_of_another_contract_is_refused_by_all_who_use_it(lake):
+    """Also if the missing columns may be null: nothing fills them in, and nothing adds them."""
+    lake.append_values(PLAIN_PETS, [("rex", 3, 0.5)])
+    columns = (*PETS.columns, Column("owner", "string", "whose", True), Column("tail", "double", "its length in metres"))
+    other = replace(PLAIN_PETS, columns=columns)
+    uses = {
+        "ensure": lambda: lake.ensure(other),
+        "read": lambda: lake.read(other),
+        "scan": lambda: lake.scan(other, "name"),
+        "append": lambda: lake.append(other, _rows(lake, [])),
+        "append_values": lambda: lake.append_values(other, [("tom", 4, 0.5, "ada", 0.3)]),
+        "dataset": lambda: dataset(lake.root, other),
+    }
+    for use in uses.values():
+        with pytest.raises(LakeError, match=r"the table .*pets is of another xlclass: it lacks the columns owner, tail; make the lake anew$"):
+            use()
     assert lake.version(PETS) == 1
 
 
-def test_look_gives_the_rows_as_they_are_now_without_a_job(lake):
+def test_scan_gives_the_rows_as_they_are_now_without_a_job(lake):
     with pytest.raises(LakeError, match="has no table pets"):
         lake.scan(PETS, "name")
     lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, None, True)]))
@@ -75,54 +91,27 @@ def test_look_gives_the_rows_as_they_are_now_without_a_job(lake):
     tracker = lake.spark.sparkContext.statusTracker()
     before = tracker.getJobIdsForGroup()
     assert sorted(row["name"] for row in lake.scan(PETS, "name")) == ["ada", "rex", "tom"]
-    assert lake.scan(PETS, "age", "tail", where=pc.field("name") == "tom") == [{"age": 4, "tail": None}]  # the second is of a later contract
-    assert len(lake.scan(PETS, "share", where=pc.field("age") < 5, most=1)) == 1
-    assert lake.scan(PETS, "name", where=pc.field("age") > 5, most=1) == []
+    assert lake.scan(PETS, "age", "share", where=pc.field("name") == "tom") == [{"age": 4, "share": None}]
+    assert len(lake.scan(PETS, "share", where=pc.field("age") < 5, limit=1)) == 1
+    assert lake.scan(PETS, "name", where=pc.field("age") > 5, limit=1) == []
     assert tracker.getJobIdsForGroup() == before
 
 
-def test_append_to_a_table_of_an_older_contract_adds_its_columns(lake):
-    """With comments and constraints, once, at the end; the old rows have nulls there. Read without Spark."""
-    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True)]))
-    lake.append(NEW_PETS, _new_rows(lake, [("tom", 4, 0.5, 0.3, [("ball", 2)], True)]))
-    plain = deltalake.DeltaTable(lake.path(PETS))
-    assert [field.name for field in plain.schema().fields] == NEW_PETS.names
-    assert {field.name: field.metadata["comment"] for field in plain.schema().fields} == {column.name: column.comment for column in NEW_PETS.columns}
-    found = plain.to_pyarrow_table().sort_by("name").to_pylist()
-    assert [(row["name"], row["tail"], row["toys"]) for row in found] == [("rex", None, None), ("tom", 0.3, [{"name": "ball", "num": 2}])]
-    with pytest.raises(Exception, match="tail_positive"):
-        lake.append(NEW_PETS, _new_rows(lake, [("ada", 4, 0.5, -0.3, None, True)]))
-    version = lake.version(PETS)
-    lake.ensure(NEW_PETS)
-    lake.ensure(PETS)  # an older xlclass: what it does not know stays
-    assert lake.version(PETS) == version
-
-
-def test_commit_of_changed_rows_alone_adds_the_columns_too(lake):
-    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True)]))
-    assert lake.commit(NEW_PETS, _new_rows(lake, [("rex", 3, 0.5, 0.4, None, False)]), "plan/0") == (0, 1)
-    assert tuple(lake.read(NEW_PETS).first()) == ("rex", 3, 0.5, pytest.approx(0.4), None)
-
-
-PLAIN_PETS = replace(PETS, cluster_by=())  # what append_values can write
-
-
-def test_append_values_follows_the_contract_where_the_table_has_another_order(lake):
+def test_append_values_goes_by_the_names_of_the_columns(lake):
     lake.append_values(PLAIN_PETS, [("rex", 3, 0.5)])
-    between = Table("pets", PETS.grain, (PETS.columns[0], NEW_PETS.columns[3], *PETS.columns[1:]), PETS.keys)
-    lake.append_values(between, [("tom", 0.3, 4, 0.25)])
-    assert tuple(lake.read(between).where("name = 'tom'").select("name", "age", "share", "tail").first()) == ("tom", 4, 0.25, 0.3)
+    lake.append_values(replace(PLAIN_PETS, columns=PETS.columns[::-1]), [(0.25, 4, "tom")])
+    assert _contents(lake) == [("rex", 3, 0.5), ("tom", 4, 0.25)]
 
 
 def test_append_values_refuses_what_the_constraints_forbid(lake):
-    for bad, said in ((("rex", 3, 1.5), "failed validation"), ((None, 3, 0.5), "'name' is declared as non-nullable")):
-        with pytest.raises(Exception, match=said):
+    for bad, sentence in ((("rex", 3, 1.5), "failed validation"), ((None, 3, 0.5), "'name' is declared as non-nullable")):
+        with pytest.raises(Exception, match=sentence):
             lake.append_values(PLAIN_PETS, [bad])
     assert lake.read(PLAIN_PETS).count() == 0
 
 
-def test_append_values_of_an_id_is_taken_once_also_where_two_are_at_it(lake, monkeypatch):
-    """The second looked before the first wrote: the commit itself refuses it."""
+def test_append_values_of_an_id_is_taken_once_also_if_two_write_at_once(lake, monkeypatch):
+    """The second one looked before the first wrote: the commit itself refuses it."""
     lake.append_values(PLAIN_PETS, [("rex", 3, 0.5)], "e/1")
     lake.append_values(PLAIN_PETS, [("rex", 3, 0.5)], "e/1")
     stale = deltalake.DeltaTable(lake.path(PETS))
@@ -130,7 +119,7 @@ def test_append_values_of_an_id_is_taken_once_also_where_two_are_at_it(lake, mon
 
     def late(path, rows, **more):
         monkeypatch.setattr(deltalake, "write_deltalake", write)
-        lake.append_values(PLAIN_PETS, [("ada", 1, 0.5)], "e/2")  # another run, while this one is about to
+        lake.append_values(PLAIN_PETS, [("ada", 1, 0.5)], "e/2")  # another run, just before this one writes
         write(stale, rows, **more)
 
     monkeypatch.setattr(deltalake, "write_deltalake", late)
@@ -143,14 +132,6 @@ def test_replace_values_leaves_only_the_new_rows(lake):
     lake.replace_values(PLAIN_PETS, pa.table({"share": [0.25], "age": [4], "name": ["tom"]}))
     assert lake.scan(PETS, *PETS.names) == [{"name": "tom", "age": 4, "share": 0.25}]
     assert lake.version(PETS) == 2
-
-
-def test_ensure_refuses_a_table_that_lacks_a_required_column(lake):
-    lake.ensure(PETS)
-    stricter = Table("pets", PETS.grain, (*PETS.columns, Column("owner", "string", "whose", True)), PETS.keys)
-    for use in (lake.ensure, lake.read):
-        with pytest.raises(LakeError, match="pets is not of this version's contract: it lacks owner"):
-            use(stricter)
 
 
 def test_append_refuses_what_the_constraints_forbid(lake):
@@ -170,48 +151,113 @@ def test_every_table_can_be_created_and_read_without_spark(lake):
         assert plain.to_pandas().empty
 
 
-def test_commit_appends_new_and_replaces_changed_rows_once(lake):
+def test_commit_appends_new_rows_and_replaces_changed_ones_once(lake):
     lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, 0.5, True)]))
-    staged = _rows(lake, [("rex", 9, 0.9, False), ("ada", 1, None, True)])
-    assert lake.commit(PETS, staged, "plan/0") == (1, 1)
+    staged = _staged(lake, [("rex", 9, 0.9, False), ("ada", 1, None, True)])
+    lake.commit(PETS, staged, "plan/0")
     expected = [("ada", 1, None), ("rex", 9, pytest.approx(0.9)), ("tom", 4, 0.5)]
-    assert sorted(tuple(row) for row in lake.read(PETS).collect()) == expected
+    assert _contents(lake) == expected
     version = lake.version(PETS)
-    lake.commit(PETS, staged, "plan/0")  # again, after a kill: both ids are known
-    assert (lake.version(PETS), sorted(tuple(row) for row in lake.read(PETS).collect())) == (version, expected)
-    lake.commit(PETS, _rows(lake, [("ada", 2, None, False)]), "plan/1")
-    assert lake.read(PETS).where("name = 'ada'").first()["age"] == 2
+    lake.commit(PETS, staged, "plan/0")  # again, after a kill: Delta knows both ids
+    assert (lake.version(PETS), _contents(lake)) == (version, expected)
+    lake.commit(PETS, _staged(lake, [("ada", 2, None, False)]), "plan/1")
+    assert _age(lake, "ada") == 2
+
+
+def test_commits_of_one_id_take_only_newer_versions(lake):
+    """A stream's batches: one id, rising versions from 0, some of them skipped; whatever is repeated or older adds nothing."""
+    lake.append(PETS, _rows(lake, [("rex", 0, 0.5, True), ("tom", 0, 0.5, True)]))
+    batches = {version: _staged(lake, [("rex", version, 0.5, False), (f"new{version}", version, 0.5, True)]) for version in (0, 1, 5)}
+    for version, staged in batches.items():
+        assert not lake.has_commit(PETS, "stream/new", version)
+        lake.commit(PETS, staged, "stream", version)
+        assert lake.has_commit(PETS, "stream/new", version)
+        assert lake.has_commit(PETS, "stream/changed", version)
+    expected = [("new0", 0, 0.5), ("new1", 1, 0.5), ("new5", 5, 0.5), ("rex", 5, 0.5), ("tom", 0, 0.5)]
+    assert _contents(lake) == expected
+    newest = lake.version(PETS)
+    for version, staged in reversed(batches.items()):
+        lake.commit(PETS, staged, "stream", version)
+    lake.append(PETS, _rows(lake, [("late", 1, 0.5, True)]), "stream/new", 4)
+    lake.delete(PETS, _staged(lake, [("tom", None, None, True)]), "stream/changed", 3)
+    assert (lake.version(PETS), _contents(lake)) == (newest, expected)
+    assert lake.has_commit(PETS, "stream/new", 4)
+    assert not lake.has_commit(PETS, "stream/new", 6)
+    assert not lake.has_commit(PETS, "another stream/new", 0)
+
+
+def test_values_of_one_id_take_only_newer_versions(lake):
+    for version in (0, 2, 2, 1):
+        lake.append_values(PLAIN_PETS, [(f"pet {version}", version, 0.5)], "stream", version)
+    assert _contents(lake, PLAIN_PETS) == [("pet 0", 0, 0.5), ("pet 2", 2, 0.5)]
+
+
+def test_a_merge_leaves_no_id_behind_that_would_skip_a_later_append(lake):
+    lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True)]))
+    lake.commit(PETS, _staged(lake, [("rex", 9, 0.5, False)]), "plan/0")
+    lake.delete(PETS, _staged(lake, [("nobody", None, None, True)]), "plan/gone")
+    assert [lake.spark.conf.get(f"spark.databricks.delta.write.{name}", None) for name in ("txnAppId", "txnVersion")] == [None, None]
+    for name in ("tom", "ada"):
+        lake.append(PETS, _rows(lake, [(name, 1, 0.5, True)]))
+    assert [row[0] for row in _contents(lake)] == ["ada", "rex", "tom"]
+
+
+def test_merges_into_two_tables_at_once_both_land(lake):
+    tables = (PETS, HOUSES)
+    for table in tables:
+        lake.append(table, _rows(lake, [("rex", 3, 0.5, True)]))
+    barrier, errors = threading.Barrier(2), []
+
+    def merge(table, staged):
+        try:
+            for version, rows in enumerate(staged):
+                barrier.wait(60)
+                lake.commit(table, rows, "stream", version)
+        except Exception as error:
+            errors.append(error)
+
+    ages = {PETS: (5, 6), HOUSES: (7, 8)}
+    staged = {table: [_staged(lake, [("rex", age, 0.5, False)]) for age in ages[table]] for table in tables}
+    threads = [threading.Thread(target=merge, args=(table, staged[table])) for table in tables]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    for table in tables:
+        assert _contents(lake, table) == [("rex", ages[table][-1], 0.5)]
+        assert lake.has_commit(table, "stream/changed", 1)
 
 
 def test_commit_leaves_the_other_rows_where_they_lie(lake):
     """A merge that shuffled the table, vectors and all, would put its rows into another order."""
     names = [f"pet {7 * i % 1_000:04}" for i in range(1_000)]  # not sorted, as a join of shuffled rows leaves them
     lake.append(PETS, _rows(lake, [(name, i, 0.5, True) for i, name in enumerate(names)]).coalesce(1))
-    lake.commit(PETS, _rows(lake, [(names[500], 9_999, 0.5, False)]), "plan/0")
+    lake.commit(PETS, _staged(lake, [(names[500], 9_999, 0.5, False)]), "plan/0")
     (file,) = deltalake.DeltaTable(lake.path(PETS)).file_uris()
-    found = pq.read_table(file).to_pydict()
-    assert found["name"] == names
-    assert (found["age"][499:502], len(found["age"])) == ([499, 9_999, 501], 1_000)
+    columns = pq.read_table(file).to_pydict()
+    assert columns["name"] == names
+    assert (columns["age"][499:502], len(columns["age"])) == ([499, 9_999, 501], 1_000)
 
 
 def test_commit_refuses_two_rows_of_one_key(lake):
     lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, 0.5, True)]))
     with pytest.raises(Exception, match="(?i)multiple source rows"):
-        lake.commit(PETS, _rows(lake, [("rex", 9, 0.5, False), ("rex", 8, 0.5, False)]), "plan/0")
-    assert sorted((row["name"], row["age"]) for row in lake.read(PETS).collect()) == [("rex", 3), ("tom", 4)]
+        lake.commit(PETS, _staged(lake, [("rex", 9, 0.5, False), ("rex", 8, 0.5, False)]), "plan/0")
+    assert [row[:2] for row in _contents(lake)] == [("rex", 3), ("tom", 4)]
 
 
 def test_commit_leaves_the_files_that_have_nothing_to_change(lake):
     for i in range(3):
         lake.append(PETS, _rows(lake, [(f"pet {i}", i, 0.5, True)]).coalesce(1))
     before = set(deltalake.DeltaTable(lake.path(PETS)).file_uris())
-    lake.commit(PETS, _rows(lake, [("pet 1", 9, 0.5, False)]), "plan/0")
+    lake.commit(PETS, _staged(lake, [("pet 1", 9, 0.5, False)]), "plan/0")
     after = set(deltalake.DeltaTable(lake.path(PETS)).file_uris())
     assert (len(before & after), len(after)) == (len(before) - 1, len(before))
-    assert lake.read(PETS).where("name = 'pet 1'").first()["age"] == 9
+    assert _age(lake, "pet 1") == 9
 
 
-def test_may_hold_goes_by_what_the_files_hold(lake):
+def test_may_contain_goes_by_the_statistics_of_the_files(lake):
     lake.ensure(PETS)
     assert not lake.may_contain(PETS, "name", "rex")
     lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, 0.5, True)]).coalesce(1))
@@ -233,8 +279,17 @@ def test_num_rows_counts_by_the_log_and_without_its_statistics_too(lake):
 
 def test_delete_takes_its_keys_and_no_other(lake):
     lake.append(PETS, _rows(lake, [("rex", 3, 0.5, True), ("tom", 4, 0.5, True)]))
-    lake.delete(PETS, lake.spark.createDataFrame([("tom",), ("none",)], "name string"), "plan/gone")
-    assert [row["name"] for row in lake.read(PETS).collect()] == ["rex"]
+    keys = lake.spark.createDataFrame([("tom",), ("none",)], "name string")
+    lake.delete(PETS, Plans(lake.spark, lake.root).stage(keys, {}, "plan", "gone"), "plan/gone")
+    assert [row[0] for row in _contents(lake)] == ["rex"]
+
+
+def test_delete_of_a_part_of_the_key_takes_all_rows_that_share_it(lake):
+    pairs = replace(PETS, columns=(Column("name", "string", "its name", True), Column("age", "int", "in years", True)), keys=("name", "age"), checks=())
+    lake.append(pairs, lake.spark.createDataFrame([("rex", 1), ("rex", 2), ("tom", 1)], "name string, age int"))
+    keys = lake.spark.createDataFrame([("rex",)], "name string")
+    lake.delete(pairs, Plans(lake.spark, lake.root).stage(keys, {}, "plan", "gone"), "plan/gone")
+    assert _contents(lake, pairs) == [("tom", 1)]
 
 
 def test_optimize_joins_many_small_files_and_leaves_few_alone(lake):

@@ -1,4 +1,4 @@
-"""The catalogue into the lake: every row accounted for, only what changed is done again."""
+"""The catalogue into the lake: every row accounted for, only new and changed rows processed again."""
 
 import copy
 import json
@@ -20,8 +20,8 @@ from xlclass.training.train import train
 TABLES = (REJECTED_VIDEOS, VIDEOS_TABLE, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG)
 
 
-def _fill(run, version=None, **request):
-    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), version, BackfillOptions(**request))
+def _fill(run, version=None, **options):
+    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), version, BackfillOptions(**options))
     return run
 
 
@@ -76,7 +76,7 @@ def test_backfill_accounts_for_every_row(filled):
     }  # fmt: skip
 
 
-def test_backfill_prepares_what_the_design_says(filled):
+def test_backfill_prepares_language_labels_and_text_of_each_video(filled):
     videos = _rows(filled, VIDEOS_TABLE)
     assert (videos["v1"]["language"], videos["v1"]["locale"]) == ("en", "en-GB")
     assert (videos["v8"]["title"], videos["v8"]["language"]) == ("כותרת חדשה של הסרטון", "he")
@@ -148,11 +148,11 @@ def test_backfill_classifies_with_the_champion(served, another):
     assert _versions(run) == before
 
 
-def test_a_new_head_scores_all_and_is_logged_once_though_the_run_ends_between_the_two(served, another, monkeypatch):
+def test_backfill_with_a_new_head_scores_all_and_logs_it_once_also_after_a_kill_between_the_two(served, another, monkeypatch):
     catalogue = [json.loads(line) for line in (served.settings.file.parent / "catalogue.jsonl").read_text().splitlines()]
     run = another(served, [*catalogue, {**ROWS[9], "video_id": "new"}])
     version = _another_head(run)
-    _end_before_the_log(run, monkeypatch)
+    _kill_before_the_log(run, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         _fill(run, version)
     monkeypatch.undo()
@@ -165,13 +165,13 @@ def test_a_new_head_scores_all_and_is_logged_once_though_the_run_ends_between_th
 
 
 @pytest.mark.parametrize("stale", ["all", "some"])
-def test_classify_logs_once_what_a_killed_one_scored(served, another, monkeypatch, stale):
+def test_classify_logs_once_what_a_killed_run_scored(served, another, monkeypatch, stale):
     run = another(served)
-    version = _another_head(run) if stale == "all" else Registry(run.lake.root).champion()  # written anew in one commit, or staged and merged
+    version = _another_head(run) if stale == "all" else Registry(run.lake.root).champion()  # replaced in one commit, or staged and merged
     if stale == "some":
         run.lake.delete_where(PREDICTIONS, "video_id = 'v3'")
     logged = run.lake.read(PREDICTION_LOG).count()
-    _end_before_the_log(run, monkeypatch)
+    _kill_before_the_log(run, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         classify(run, version)
     monkeypatch.undo()
@@ -190,15 +190,15 @@ def _another_head(run):
     return Registry(run.lake.root).register(bundle, run.run_id)
 
 
-def _end_before_the_log(run, monkeypatch):
+def _kill_before_the_log(run, monkeypatch):
     append = run.lake.append
 
-    def ending(table, rows, commit_id=None):
-        if str(commit_id).endswith("/rescored"):
+    def killed(table, rows, app_id=None, version=1):
+        if str(app_id).endswith("/rescored"):
             raise KeyboardInterrupt
-        append(table, rows, commit_id)
+        append(table, rows, app_id, version)
 
-    monkeypatch.setattr(run.lake, "append", ending)
+    monkeypatch.setattr(run.lake, "append", killed)
 
 
 def test_classify_gives_no_text_a_row_without_category(served):
@@ -222,7 +222,7 @@ def test_backfill_refuses_a_model_of_another_preparation(served, another):
         _fill(another(served, more="[text]\nmax_characters = 99\n"), Registry(served.lake.root).champion())
 
 
-def test_backfill_takes_only_what_it_is_asked_for(new_run, tmp_path, capsys):
+def test_backfill_follows_dry_run_limit_and_languages(new_run, tmp_path, capsys):
     run = _fill(new_run(tmp_path, VIDEOS), dry_run=True)
     assert "10 read, 8 new or changed, 0 unchanged, 2 rejected" in capsys.readouterr().out
     assert not _rows(run, VIDEOS_TABLE)
@@ -236,7 +236,7 @@ def test_backfill_takes_only_what_it_is_asked_for(new_run, tmp_path, capsys):
     assert set(_rows(run, EMBEDDINGS)) == set(_rows(run, VIDEOS_TABLE)) == {f"v{i}" for i in range(1, 9)}
 
 
-def test_backfill_deletes_what_a_whole_source_lacks_only_when_told(served, another):
+def test_backfill_deletes_what_a_whole_source_lacks_only_with_full_and_allow_deletes(served, another):
     rows = [json.loads(line) for line in (served.settings.file.parent / "catalogue.jsonl").read_text().splitlines()]
     run = another(served, rows[2:])
     champion = Registry(served.lake.root).champion()
@@ -250,7 +250,7 @@ def test_backfill_deletes_what_a_whole_source_lacks_only_when_told(served, anoth
         assert set(_rows(run, table)) == {row["video_id"] for row in rows[2:]}, table.name
 
 
-def test_a_text_that_the_encoder_fails_on_is_rejected_and_the_rest_completes(new_run, tmp_path):
+def test_backfill_rejects_a_text_on_which_the_encoder_fails_and_completes_the_others(new_run, tmp_path):
     bad = {"v1": "this breaks the encoder", "v2": "this is no number"}
     run = _fill(new_run(tmp_path, [{**row, "title": bad.get(row["video_id"], row["title"])} for row in VIDEOS]))
     rejected = {row["rule"]: row["row"] for row in run.lake.read(REJECTED_VIDEOS).collect()}
@@ -263,7 +263,7 @@ def test_a_text_that_the_encoder_fails_on_is_rejected_and_the_rest_completes(new
     assert _versions(run) == before
 
 
-def test_a_broken_encoder_leaves_a_plan_that_other_settings_cannot_go_on_with(filled, another):
+def test_backfill_with_a_broken_encoder_leaves_a_plan_that_other_settings_cannot_resume(filled, another):
     rows = [{**ROWS[i], "video_id": f"broken{i}", "title": f"this breaks the encoder {i}"} for i in range(20)]
     with pytest.raises(EncoderError, match="failed on 20 of 20 texts"):
         _fill(another(filled, rows))
@@ -274,7 +274,7 @@ def test_a_broken_encoder_leaves_a_plan_that_other_settings_cannot_go_on_with(fi
     assert set(_rows(run, VIDEOS_TABLE)) == {f"v{i}" for i in range(1, 9)}
 
 
-def test_files_that_change_while_they_are_read_are_not_used(filled, another):
+def test_backfill_uses_nothing_of_files_that_change_while_they_are_read(filled, another):
     run = another(filled)
     catalogue = read_catalogue(run.lake.spark, run.settings)
     write_catalogue(run.settings.file.parent, [{**VIDEOS[0], "title": "changed meanwhile"}, *VIDEOS[1:]])
@@ -285,7 +285,7 @@ def test_files_that_change_while_they_are_read_are_not_used(filled, another):
     assert _rows(_fill(another(filled)), VIDEOS_TABLE)["v1"]["title"] == "changed meanwhile"
 
 
-def test_a_delta_source_is_read_as_it_was_and_its_deletions_are_followed(new_run, tmp_path):
+def test_backfill_reads_a_delta_source_at_its_version_and_follows_its_deletions(new_run, tmp_path):
     run = new_run(tmp_path, VIDEOS)
     source, spark = str(tmp_path / "source"), run.lake.spark
     spark.read.json(str(tmp_path / "catalogue.jsonl")).write.format("delta").option("delta.enableChangeDataFeed", "true").save(source)

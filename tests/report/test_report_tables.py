@@ -8,7 +8,8 @@ from xlclass.encoders import resolve_encoder
 from xlclass.errors import SettingsError
 from xlclass.evaluation.evaluate import evaluate
 from xlclass.lake.runs import utc_now
-from xlclass.report.tables import MAX_ISSUES_PER_LANGUAGE, read_tables, report_file, report_page, write_page
+from xlclass.report.tables import MAX_ISSUES_PER_LANGUAGE, read_tables, report_file, report_page
+from xlclass.runtime.files import write_whole
 from xlclass.schemas import LABEL_ISSUES, PREDICTIONS
 
 HOSTILE = "<script>alert(1)</script> ma chanson préférée à la guitare"
@@ -46,7 +47,7 @@ def test_report_of_a_small_lake_before_and_after_its_evaluation(classified_in, t
         f"{lake.root}/alerts"
     )
     file = report_file(lake, None)
-    write_page(report_page(run, version, encoder), file)
+    write_whole(file, report_page(run, version, encoder))
     html = file.read_text(encoding="utf-8")
     assert "Drift and alerts" in html
     assert "has not been evaluated" not in html

@@ -17,7 +17,7 @@ from xlclass.lake.registry import Registry
 from xlclass.lake.sources import read_catalogue
 from xlclass.model.bundle import Bundle
 from xlclass.pipeline.backfill import backfill, classify
-from xlclass.pipeline.transforms import scored_videos as scored_by_spark
+from xlclass.quality.test_set import scored_videos as scored_by_spark
 from xlclass.schemas import PREDICTION_LOG, PREDICTIONS, VIDEOS
 from xlclass.training.promotion import compare, promote, promote_if_better, scored_videos
 from xlclass.training.train import train
@@ -54,6 +54,12 @@ def other(registry, name, **changes):
 def confused(registry, name):
     """A candidate that is always wrong: it names categories that no video has."""
     return other(registry, name, categories=["education", "comedy", "film_animation"])
+
+
+def predicted_by(run, name):
+    """Makes all predictions those of the version of that name."""
+    predictions = run.lake.read(PREDICTIONS).withColumn("model_version", F.lit(name)).localCheckpoint()
+    run.lake.replace(PREDICTIONS, predictions)
 
 
 def backfilled(run):
@@ -136,7 +142,7 @@ def test_compare_takes_a_version_of_another_encoder_from_its_predictions(run, re
     elder = other(registry, "elder", encoder_id="x" * 64)
     with pytest.raises(ModelError, match="elder cannot be compared: .* has no predictions of it"):
         compare(run.lake.root, elder, champion, GATE)
-    classify(run, elder)  # as of before, when the vectors were of its encoder
+    predicted_by(run, "elder")  # as of before, when the vectors were of its encoder
     verdict = compare(run.lake.root, elder, champion, GATE)
     assert verdict.is_accepted
     assert verdict.groups[0].num_videos == len(scored_videos(run.lake.root, [champion.manifest()], 5_000))
@@ -146,8 +152,9 @@ def test_compare_takes_a_version_of_another_encoder_from_its_predictions(run, re
 
 def test_settle_stops_where_neither_version_can_serve(run, registry):
     run.settings = dataclasses.replace(run.settings, gate=GATE)
-    elder, worse = other(registry, "elder", encoder_id="x" * 64), confused(registry, "worse")
-    classify(run, elder)
+    other(registry, "elder", encoder_id="x" * 64)
+    worse = confused(registry, "worse")
+    predicted_by(run, "elder")
     registry.make_champion(registry.history(), "elder", "r", "of before")
     with pytest.raises(ModelError, match=r"worse does not become the champion \(refused: .*elder cannot go on: .* promote worse --force REASON"):
         promote_if_better(run, worse)

@@ -86,8 +86,8 @@ def _run(form: logs.LogFormat, settings: Settings, parsed: argparse.Namespace, b
     from xlclass.lake.session import open_session
     from xlclass.lake.tables import Lake
 
-    load_taxonomy(settings.resolve(settings.taxonomy.file))  # a bad setting stops the job before Spark starts
-    load_preparation(settings)
+    taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))  # a bad setting stops the job before Spark starts
+    preparation = load_preparation(settings)
     root = lake_root(settings, parsed.lake)
     room = available_memory()  # before the session, which takes a part of what it is to be compared with
     spark = open_session(form.job)
@@ -99,7 +99,7 @@ def _run(form: logs.LogFormat, settings: Settings, parsed: argparse.Namespace, b
         except MachineError as error:  # a small catalogue may do with less, so it is tried
             log.warning("%s", error)
     lake = Lake(spark, root)
-    run = Run(form.job, lake, settings, form.run_id)
+    run = Run(form.job, lake, settings, preparation, taxonomy, form.run_id)
     try:
         with Monitor(run) as monitor:
             body(run, parsed)

@@ -56,18 +56,22 @@ predictions = table("predictions").to_table(columns=["video_id", "top_category",
 ### Vectors
 
 `embeddings.vector` is a binary column. It holds the vector as float16 numbers, little-endian, 2 bytes each; MUSE has 512 numbers. The L2 norm
-of a vector is 1. `videos.visual_vector` has the same format. The examples read one matrix in numpy, one array per row in pandas (`table` is the
+of a vector is 1. `videos.visual_vector` has the same format. The table has one row per video and encoder. Only vectors of one encoder can be
+compared: filter on the `encoder_id` of the predictions. The examples read one matrix in numpy, one array per row in pandas (`table` is the
 function above), and lists of numbers in DuckDB:
 
 ```python
 import numpy
+import pyarrow.dataset
 
-vectors = table("embeddings").to_table(columns=["vector"])["vector"].drop_null()
+encoder_id = table("predictions").head(1, columns=["encoder_id"])["encoder_id"][0].as_py()
+embeddings = table("embeddings").filter(pyarrow.dataset.field("encoder_id") == encoder_id)
+vectors = embeddings.to_table(columns=["vector"])["vector"].drop_null()
 matrix = numpy.frombuffer(b"".join(vectors.to_pylist()), "<f2").reshape(len(vectors), -1)
 ```
 
 ```python
-arrays = table("embeddings").to_table(columns=["vector"]).to_pandas().vector.dropna().map(lambda vector: numpy.frombuffer(vector, "<f2"))
+arrays = embeddings.to_table(columns=["vector"]).to_pandas().vector.dropna().map(lambda vector: numpy.frombuffer(vector, "<f2"))
 ```
 
 ```sql
@@ -75,7 +79,8 @@ CREATE MACRO float16s(bytes) AS list_transform(
   list_transform(regexp_extract_all(hex(bytes), '.{4}'), lambda x: ('0x' || substr(x, 3) || substr(x, 1, 2))::INT),
   lambda h: (CASE WHEN h < 32768 THEN 1 ELSE -1 END) * CASE WHEN h // 1024 % 32 = 0 THEN h % 1024 / 16777216
             ELSE (1 + h % 1024 / 1024) * power(2, h // 1024 % 32 - 15) END);
-SELECT video_id, float16s(vector) AS vector FROM embeddings WHERE vector IS NOT NULL LIMIT 10;
+SELECT video_id, float16s(vector) AS vector FROM embeddings
+WHERE vector IS NOT NULL AND encoder_id = (SELECT any_value(encoder_id) FROM predictions) LIMIT 10;
 ```
 """
 

@@ -115,10 +115,18 @@ FROM predictions p, UNNEST(p.categories) AS u(predicted)
 ORDER BY p.video_id, predicted.confidence DESC, predicted.category;
 
 -- alike [DuckDB]: Which videos of any language are most similar to a given video? (float16s is in TABLES.md; with more than 100,000 videos use numpy)
-WITH mine AS MATERIALIZED (SELECT video_id, float16s(vector) AS numbers FROM embeddings WHERE vector IS NOT NULL ORDER BY video_id LIMIT 1)
-SELECT e.video_id, v.language, v.title, round(list_cosine_similarity(mine.numbers, float16s(e.vector)), 4) AS likeness
+WITH champion AS (
+  SELECT DISTINCT encoder_id
+  FROM predictions
+  WHERE model_version = (SELECT max_by(model_version, event_number) FROM models WHERE event = 'champion')
+),
+vectors AS MATERIALIZED (
+  SELECT e.video_id, float16s(e.vector) AS numbers FROM embeddings e JOIN champion c ON c.encoder_id = e.encoder_id WHERE e.vector IS NOT NULL
+),
+mine AS (SELECT * FROM vectors ORDER BY video_id LIMIT 1)
+SELECT other.video_id, v.language, v.title, round(list_cosine_similarity(mine.numbers, other.numbers), 4) AS likeness
 FROM mine
-JOIN embeddings e ON e.video_id <> mine.video_id AND e.vector IS NOT NULL
-JOIN videos v ON v.video_id = e.video_id
-ORDER BY likeness DESC, e.video_id
+JOIN vectors other ON other.video_id <> mine.video_id
+JOIN videos v ON v.video_id = other.video_id
+ORDER BY likeness DESC, other.video_id
 LIMIT 10;

@@ -10,6 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
+from xlclass.runtime.files import sha256_of
+
 
 class Encoder(Protocol):
     """An encoder turns texts into vectors; equal `encoder_id`s mean equal vectors."""
@@ -57,6 +59,5 @@ def folder_digest(folder: Path) -> str:
     whole = hashlib.sha256()
     for file in sorted(p for p in folder.rglob("*") if p.is_file()):
         whole.update(f"{file.relative_to(folder).as_posix()}\0".encode())
-        with file.open("rb") as stream:
-            whole.update(hashlib.file_digest(stream, "sha256").digest())
+        whole.update(bytes.fromhex(sha256_of(file)))
     return whole.hexdigest()

@@ -16,6 +16,7 @@ from pathlib import Path
 from xlclass.config import EncoderSettings, load_settings
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import EncoderError, XlclassError
+from xlclass.runtime.files import file_written_whole
 
 ARCHIVE = "archive://"
 
@@ -55,16 +56,19 @@ def with_shipped_path(spec: EncoderSpec, location: str) -> EncoderSpec:
 def pack_embedded(spec: EncoderSpec, folder: Path) -> Path:
     """The embedded encoder's archive, written to `folder` under the digest of its SavedModel; equal files give equal bytes."""
     cached = Path(spec.path).parent  # the model and its recorded digest, as `embedded_encoder` looks for them under its cache
-    folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"muse-{spec.digest[:16]}.tar.gz"
-    draft = archive.with_suffix(".draft")
-    with draft.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
+    with (
+        file_written_whole(archive) as draft,
+        draft.open("wb") as raw,
+        gzip.GzipFile("", "wb", 6, raw, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
         for file in sorted(p for p in cached.rglob("*") if p.is_file()):
             entry = tarfile.TarInfo(file.relative_to(cached.parent).as_posix())
             entry.size = file.stat().st_size
             with file.open("rb") as stream:
                 tar.addfile(entry, stream)
-    return draft.replace(archive)
+    return archive
 
 
 def main(conf: str, folder: str) -> None:

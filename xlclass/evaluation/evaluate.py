@@ -14,11 +14,11 @@ from xlclass.lake import evaluations
 from xlclass.lake.evaluations import publish_latest
 from xlclass.lake.runs import Run, utc_now
 from xlclass.model.bundle import ModelVersion
-from xlclass.pipeline.transforms import scored_videos
 from xlclass.quality.calibration_error import Bin, debiased_ece
 from xlclass.quality.metrics import LanguageScore, ratio, wilson
 from xlclass.quality.scoring import confidence_by_language, confusion, score_languages
 from xlclass.quality.selective import COVERAGES
+from xlclass.quality.test_set import scored_videos
 from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS, VIDEOS
 
 _TABLES = (

@@ -22,11 +22,11 @@ from pyspark.sql import functions as F
 from xlclass.lake import evaluations
 from xlclass.lake.runs import Run
 from xlclass.model.bundle import ModelVersion
-from xlclass.pipeline.transforms import split_of
 from xlclass.quality.crossfit import NUM_FOLDS, out_of_fold
 from xlclass.quality.label_quality import CHAMPION, JUDGED, OUT_OF_FOLD, mislabelled, worth_labelling
-from xlclass.quality.splits import TRAIN, group_column
-from xlclass.schemas import EMBEDDINGS, LABEL_ISSUES, PREDICTIONS, VIDEOS, unpack_vectors
+from xlclass.quality.splits import group_column
+from xlclass.quality.test_set import labelled_videos, unseen_videos
+from xlclass.schemas import LABEL_ISSUES, PREDICTIONS, VIDEOS, unpack_vectors
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +48,9 @@ def judged_videos(run: Run, version: ModelVersion) -> DataFrame:
     """The labelled videos with out-of-sample confidences: the columns `label_quality.JUDGED`."""
     manifest = version.load().manifest
     categories = F.array(*(F.lit(name) for name in manifest["categories"]))
-    indices = F.transform(F.array_intersect("labels", categories), lambda name: (F.array_position(categories, name) - 1).cast("int"))
-    labelled = run.lake.read(VIDEOS).where("text_hash IS NOT NULL").withColumn("labels", indices).where(F.size("labels") > 0)
-    is_training = (split_of(manifest).column(group_column()) == TRAIN) & F.col("language").isin(manifest["languages"])
-    training = labelled.where(is_training)
-    unseen = labelled.where(~is_training).join(training.select("text_hash").distinct(), "text_hash", how="left_anti")
-    return _by_champion(run, version, unseen, categories).unionByName(_out_of_fold(run, manifest, training))
+    indices = F.transform("labels", lambda name: (F.array_position(categories, name) - 1).cast("int"))
+    labelled = labelled_videos(run.lake.read(VIDEOS).where("text_hash IS NOT NULL"), manifest).withColumn("labels", indices)
+    return _by_champion(run, version, unseen_videos(labelled), categories).unionByName(_out_of_fold(run, manifest, labelled.where("is_trained_on")))
 
 
 def _by_champion(run: Run, version: ModelVersion, videos: DataFrame, categories: Column) -> DataFrame:
@@ -97,5 +94,5 @@ def unlabelled_videos(run: Run, version: ModelVersion) -> DataFrame:
 
 def _vectors(run: Run, manifest: dict[str, Any]) -> DataFrame:
     """video_id, text_hash and vector of the embeddings of the model version's encoder."""
-    ours = (F.col("encode_key.encoder_id") == manifest["encoder_id"]) & F.col("vector").isNotNull()
-    return run.lake.read(EMBEDDINGS).where(ours).select("video_id", F.col("encode_key.text_hash").alias("text_hash"), "vector")
+    rows = run.lake.embeddings_of(manifest["encoder_id"]).where(F.col("vector").isNotNull())
+    return rows.select("video_id", F.col("encode_key.text_hash").alias("text_hash"), "vector")

@@ -14,7 +14,7 @@ from xlclass.schemas import LATEST, TABLES, Table
 
 def has_rows(lake: Lake, table: Table, evaluation_id: str) -> bool:
     """True if the table, which must exist, has rows of the evaluation."""
-    return bool(lake.scan(table, "evaluation_id", where=pc.field("evaluation_id") == evaluation_id, most=1))
+    return bool(lake.scan(table, "evaluation_id", where=pc.field("evaluation_id") == evaluation_id, limit=1))
 
 
 def add_rows(lake: Lake, table: Table, values: Sequence[tuple[object, ...]], evaluation_id: str) -> None:
@@ -24,7 +24,7 @@ def add_rows(lake: Lake, table: Table, values: Sequence[tuple[object, ...]], eva
     """
     version = lake.version(table)
     if values and not has_rows(lake, table, evaluation_id):
-        lake.append_values(table, values, commit_id=f"{evaluation_id}/{version}")
+        lake.append_values(table, values, app_id=f"{evaluation_id}/{version}")
 
 
 def publish_latest(lake: Lake, evaluation_id: str, model_version: str) -> None:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from xlclass.errors import LakeError
+from xlclass.runtime.files import write_whole
 
 _HEARTBEATS = 4  # during the length of a lease
 
@@ -88,9 +89,7 @@ class Lease:
             return None
 
     def _write(self) -> None:
-        draft = self._root / f"_lease.{self._holder['run_id']}"
-        draft.write_text(json.dumps(self._holder), encoding="utf-8")
-        draft.replace(self._file)
+        write_whole(self._file, json.dumps(self._holder))
 
     @contextmanager
     def _locked(self) -> Iterator[float]:

@@ -103,9 +103,9 @@ def _delete_runs(run: Run) -> int:
 
 
 def _remove_staged_rows(lake: Lake) -> int:
-    """Removes the staged rows of all plans but the unfinished one; while the lease is held, no other run stages rows."""
-    unfinished = Plans(lake.spark, lake.root).unfinished()
-    return _remove([path for path in _folders(Path(lake.root) / "_plan") if not unfinished or path.name != unfinished.plan_id])
+    """Removes staged rows that belong to no unfinished plan or rescoring; while the lease is held, no other run stages rows."""
+    unfinished_ids = Plans(lake.spark, lake.root).unfinished_ids()
+    return _remove([path for path in _folders(Path(lake.root) / "_plan") if path.name not in unfinished_ids])
 
 
 def _remove_model_folders(lake: Lake) -> int:

@@ -18,7 +18,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from xlclass.errors import LakeError, ModelError
-from xlclass.lake.reading import dataset_of
+from xlclass.lake.reading import dataset_of, require_contract
 from xlclass.schemas import MODELS
 
 CANDIDATE, CHAMPION, RETIRED = "candidate", "champion", "retired"
@@ -88,12 +88,18 @@ class History:
 
 
 def read_history(root: str) -> History:
-    """All events of the lake at `root`; an empty history if it has no table `models`."""
+    """All events of the lake at `root`; an empty history if it has no table `models`.
+
+    Raises:
+        LakeError: the table is of another contract.
+    """
     path = _path(root)
     if not DeltaTable.is_deltatable(path):
         return History((), -1)
     table = DeltaTable(path)
-    rows = dataset_of(table, path).to_table().sort_by("event_number").to_pylist(maps_as_pydicts="strict")
+    events = dataset_of(table, path)
+    require_contract(path, MODELS, events.schema.names)
+    rows = events.to_table().sort_by("event_number").to_pylist(maps_as_pydicts="strict")
     return History(tuple(Event(**row) for row in rows), table.version())
 
 

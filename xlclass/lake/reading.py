@@ -7,25 +7,46 @@ a busy machine; apache/arrow issue 45214).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from xlclass.errors import LakeError
-from xlclass.schemas import Table
+from xlclass.schemas import EMBEDDINGS, Table
 
 
 def dataset(root: str, table: Table) -> Any:
     """The newest version of a table of the lake at `root`, a `pyarrow.dataset.Dataset`.
 
     Raises:
-        LakeError: the lake has no such table.
+        LakeError: the lake has no such table, or it is of another contract.
     """
     path = f"{root}/{table.name}"
     if not DeltaTable.is_deltatable(path):
         raise LakeError(f"the lake {root} has no table {table.name}: run the pipeline or the backfill first")
-    return dataset_of(DeltaTable(path), path)
+    found = dataset_of(DeltaTable(path), path)
+    require_contract(path, table, found.schema.names)
+    return found
+
+
+def embeddings_of(root: str, encoder_id: str) -> Any:
+    """The rows of `embeddings` that this encoder made, one per video, a `pyarrow.dataset.Dataset`; in Spark: `Lake.embeddings_of`."""
+    return dataset(root, EMBEDDINGS).filter(pc.field("encoder_id") == encoder_id)
+
+
+def require_contract(path: str, table: Table, names: Iterable[str]) -> None:
+    """Makes sure that the columns `names` of the table at `path` include those of its contract.
+
+    Raises:
+        LakeError: some are missing.
+    """
+    present = set(names)
+    missing = [name for name in table.names if name not in present]
+    if missing:
+        raise LakeError(f"the table {path} is of another xlclass: it lacks the columns {', '.join(missing)}; make the lake anew")
 
 
 def dataset_of(table: DeltaTable, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""A run of a job: its steps as they go by, and the one row that it leaves in `runs`."""
+"""A run of a job: its steps, and the one row that it adds to `runs`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from typing import Any
 import pyarrow.compute as pc
 
 from xlclass import __version__
+from xlclass.catalog.taxonomy import Taxonomy
+from xlclass.catalog.text import Preparation
 from xlclass.config import Settings, settings_digest
 from xlclass.lake.tables import Lake
 from xlclass.runtime.redaction import redacted, redacted_within
@@ -27,18 +29,18 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Step:
-    """A step of a run; the step's own code says how many rows it made."""
+    """A step of a run; the code of the step sets the number of rows that it made."""
 
     name: str
     seconds: float = 0.0
     num_rows: int = 0
-    num_expected: int = 0  # videos that it will make, for those who watch
+    num_expected: int = 0  # videos that the step will process, for the progress line
     started: float = 0.0  # monotonic, in seconds
 
 
 @dataclass
 class Counts:
-    """What became of the source's rows; they add up."""
+    """Rows of the source by outcome: `rows_in` is the sum of the others."""
 
     rows_in: int = 0
     rows_ok: int = 0
@@ -48,11 +50,13 @@ class Counts:
 
 @dataclass
 class Run:
-    """What a job works with: its lake, its settings, and a place to say what it did."""
+    """What a job works with (lake, settings, and the preparation and taxonomy that they name, loaded once), and the record of what it did."""
 
     job: str
     lake: Lake
     settings: Settings
+    preparation: Preparation
+    taxonomy: Taxonomy
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     started_at: datetime = field(default_factory=lambda: utc_now())
     source: str | None = None
@@ -63,8 +67,8 @@ class Run:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Times a step; steps of one name add up."""
-        step = next((known for known in self.steps if known.name == name), None)
+        """A step that is timed while the block runs; the seconds of steps of one name add up."""
+        step = next((earlier for earlier in self.steps if earlier.name == name), None)
         if step is None:
             step = Step(name)
             self.steps.append(step)
@@ -76,7 +80,7 @@ class Run:
         log.info("%s: %.1f s%s", name, seconds, f", {step.num_rows:,} rows" if step.num_rows else "")
 
     def record(self, outcome: str, message: str | None = None) -> None:
-        """Writes the run's row: outcome done, refused or failed."""
+        """Adds the run's row to `runs`; the outcome is done, refused or failed."""
         row = self._row(outcome, message)
         self.lake.append_values(RUNS, [[row.get(name) for name in RUNS.names]])
 
@@ -101,15 +105,15 @@ class Run:
 
 
 def last_source_version(lake: Lake, source: str) -> str | None:
-    """The version of `source` that the last run read that ended well; null when there is none."""
+    """The version of `source` that the last successful run read; null if there was no such run."""
     if not lake.exists(RUNS):
         return None
-    ended = lake.scan(RUNS, "finished_at", "source_version", where=(pc.field("outcome") == "done") & (pc.field("source") == source))
-    return max(ended, key=itemgetter("finished_at"))["source_version"] if ended else None
+    done = lake.scan(RUNS, "finished_at", "source_version", where=(pc.field("outcome") == "done") & (pc.field("source") == source))
+    return max(done, key=itemgetter("finished_at"))["source_version"] if done else None
 
 
 def seconds_per_video(lake: Lake) -> float | None:
-    """How long the last run that encoded at least 1,000 videos took for one; null when there is none."""
+    """Seconds per encoded video of the last run that encoded at least 1,000; null if there was no such run."""
     runs = lake.scan(RUNS, "finished_at", "steps") if lake.exists(RUNS) else []
     for run in sorted(runs, key=itemgetter("finished_at"), reverse=True):
         for step in run["steps"] or []:
@@ -119,5 +123,5 @@ def seconds_per_video(lake: Lake) -> float | None:
 
 
 def utc_now() -> datetime:
-    """Now, with its zone: without one PySpark would take it for the driver's local time."""
+    """Now, with its zone: PySpark reads a time without one as local time of the driver."""
     return datetime.now(UTC)

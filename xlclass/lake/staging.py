@@ -1,17 +1,17 @@
-"""A plan: what one backfill does, written down before it does it, so that it can be gone on with after a kill.
+"""Staged rows, and the notes that let the next run finish what a killed run began: the plan of a backfill, and a rescoring.
 
-A plan fixes what decides its results (`intent`) and holds its input: the rows to prepare and the texts to encode, staged as
-Parquet by chunk. What a chunk makes is staged as well, and only then committed, table by table, each commit with an id of
-its own that Delta takes once. So a run that goes on encodes again at most what the killed one had not staged, a lost race is
-retried from the staged rows, and neither a killed run nor a changed source leaves half a chunk.
+A plan fixes everything that decides its results (`intent`), and its input: the rows to prepare and the texts to encode, staged as
+Parquet by chunk. The output of a chunk is staged too, and then committed table by table, each commit under an id that Delta accepts
+once. Therefore a resumed run encodes again at most what the killed run had not staged, a commit that lost a race is retried from the
+staged rows, and neither a kill nor a changed source leaves half a chunk.
 
-    _plan/plan.json                     the plan that is under way
+    _plan/plan.json                     the unfinished plan
     _plan/<plan_id>/pending/chunk=3/    rows of the source to prepare
-    _plan/<plan_id>/stale/chunk=3/      videos whose text is to be encoded, though the video itself is as it was
-    _plan/<plan_id>/3/videos/ ...       what the chunk made
-    _plan/<plan_id>/3/done              the chunk's last commit is in
-    _plan/rescoring.json                the rescoring that is under way, with or without a plan
-    _plan/<rescoring_id>/rescored/      what it scored, where that was not all
+    _plan/<plan_id>/stale/chunk=3/      texts to encode of videos whose own row is up to date
+    _plan/<plan_id>/3/videos/ ...       output of the chunk
+    _plan/<plan_id>/3/done              the last commit of the chunk is in
+    _plan/rescoring.json                the unfinished rescoring, with or without a plan
+    _plan/<rescoring_id>/rescored/      its output, unless it replaces the whole table
 """
 
 from __future__ import annotations
@@ -24,21 +24,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from xlclass.errors import LakeError
+from xlclass.runtime.files import write_whole
 from xlclass.runtime.redaction import redacted_within
+
+NUM_NEW, NUM_CHANGED = "num_new", "num_changed"  # the sums that `Lake.commit` needs
+_SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"  # the key of the Parquet footer under which Spark writes the schema, as JSON
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`intent` names what decides the results; the counts are of the whole source, `num_pending` and `num_stale` of what is to do."""
+    """`intent` names what decides the results; `counts` and `rules` are over the whole source, the numbers over the work to do."""
 
     plan_id: str
     intent: dict[str, Any]
     num_chunks: int
     num_pending: int = 0
     num_stale: int = 0
+    num_gone: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     rules: dict[str, int] = field(default_factory=dict)
     source: str | None = None
@@ -48,138 +56,151 @@ class Plan:
 
 @dataclass(frozen=True)
 class Rescoring:
-    """A model version scores what it has not scored: the rows that were staged before, or where none were all in one commit."""
+    """A model version scores rows that it has not scored: those that were staged before, or all in one commit if none were."""
 
     rescoring_id: str
     model_version: str
 
     @property
-    def commit_id(self) -> str:
+    def app_id(self) -> str:
         """The id of its commits."""
         return f"{self.rescoring_id}/rescored"
 
 
 @dataclass(frozen=True)
 class Staged:
-    """Rows written down, and sums over them."""
+    """Rows that lie as Parquet in the folder `path`, and sums over them by name."""
 
-    rows: DataFrame
-    sums: dict[str, int]
+    path: str
+    schema: StructType
+    sums: Mapping[str, int]
 
-    @classmethod
-    def of(cls, rows: DataFrame, sums: Mapping[str, Column]) -> Staged:
-        """Staged rows, or some of them, with the sums by a look at them."""
-        return cls(rows, rows.agg(*(column.alias(name) for name, column in sums.items())).first().asDict())
+    def rows(self, spark: SparkSession) -> DataFrame:
+        """The rows, read by the given session: a merge has a session of its own, which rows of another session cannot enter.
+
+        Reading with the known schema needs no Spark job.
+        """
+        return spark.read.schema(self.schema).parquet(self.path)
+
+    def without(self, column: str) -> Staged:
+        """The same rows without a column."""
+        return dataclasses.replace(self, schema=StructType([field for field in self.schema if field.name != column]))
+
+    def summed(self, spark: SparkSession, sums: Mapping[str, Column]) -> Staged:
+        """The same rows with `sums`, computed over them."""
+        values = self.rows(spark).agg(*_aliased(sums)).first()
+        assert values
+        return dataclasses.replace(self, sums=values.asDict())
+
+
+def change_sums() -> dict[str, Column]:
+    """The sums over rows with `is_new` that a commit needs: how many are new, and how many replace a row."""
+    return {NUM_NEW: F.count_if("is_new"), NUM_CHANGED: F.count_if(~F.col("is_new"))}
 
 
 class Plans:
-    """The plan of a lake, if one is under way, and its staged rows."""
+    """The unfinished plan and rescoring of a lake, if any, and their staged rows."""
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         self._spark, self._folder = spark, Path(root) / "_plan"
 
     def unfinished(self) -> Plan | None:
-        """The plan that a run left before its end."""
+        """The plan that a run left unfinished."""
         try:
             return Plan(**json.loads((self._folder / "plan.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
 
+    def unfinished_ids(self) -> set[str]:
+        """The ids of the unfinished plan and rescoring, whose staged rows must be kept."""
+        plan, rescoring = self.unfinished(), self.unfinished_rescoring()
+        return ({plan.plan_id} if plan else set()) | ({rescoring.rescoring_id} if rescoring else set())
+
     def begin(self, plan: Plan) -> None:
-        """From now on `plan` is under way; its rows have been staged."""
-        _write(self._folder / "plan.json", json.dumps(redacted_within(dataclasses.asdict(plan)), indent=1, default=str))
+        """Records `plan` as unfinished; its rows have been staged."""
+        write_whole(self._folder / "plan.json", json.dumps(redacted_within(dataclasses.asdict(plan)), indent=1, default=str))
 
     def drop(self) -> None:
-        """Forgets the plan, done or not, and what was staged."""
-        (self._folder / "plan.json").unlink(missing_ok=True)  # first: without it the rest is rubbish
+        """Deletes the plan, finished or not, and everything staged."""
+        (self._folder / "plan.json").unlink(missing_ok=True)  # first: without it the staged rows mean nothing
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def staged(self, plan_id: str, *names: object) -> str:
-        """Where rows of the plan lie."""
+    def path(self, plan_id: str, *names: object) -> str:
+        """The folder of the plan's staged rows of that name."""
         return str(self._folder.joinpath(plan_id, *map(str, names)))
 
-    def rows(self, plan_id: str, *names: object) -> DataFrame | None:
-        """Staged rows; null when there are none."""
-        path = Path(self.staged(plan_id, *names))
-        return self._spark.read.parquet(str(path)) if path.is_dir() else None
+    def staged(self, plan_id: str, *names: object) -> Staged | None:
+        """Rows that were staged, without sums; null if there are none. Needs no Spark job."""
+        folder = Path(self.path(plan_id, *names))
+        file = next(folder.glob("*.parquet"), None)
+        if file is None:
+            return None
+        return Staged(str(folder), StructType.fromJson(json.loads(pq.read_schema(file).metadata[_SPARK_SCHEMA])), {})
 
-    def stage(self, rows: DataFrame, plan_id: str, *names: object) -> DataFrame:
-        """`rows` written down, unless they were before; what was written without its end is written anew."""
-        path = self.staged(plan_id, *names)
-        if self._is_staged(plan_id, *names):
-            return self._spark.read.parquet(path)
-        rows.write.mode("overwrite").parquet(path)
-        return self._spark.read.schema(rows.schema).parquet(path)  # told: to find it out is a job of Spark's
+    def stage(self, rows: DataFrame, sums: Mapping[str, Column], plan_id: str, *names: object) -> Staged:
+        """`rows`, staged, and `sums` over them by name, which are taken while the rows are written.
 
-    def stage_summed(self, rows: DataFrame, sums: Mapping[str, Column], plan_id: str, *names: object) -> Staged:
-        """`stage`, and aggregates over the rows, `sums` by name: taken while they are written, so that they need not be read for them."""
-        if self._is_staged(plan_id, *names):
-            return Staged.of(self.stage(rows, plan_id, *names), sums)
+        Rows that a killed run staged to the end are kept, and summed by reading them; rows that it staged in part are written anew.
+        """
+        folder = Path(self.path(plan_id, *names))
+        staged = self.staged(plan_id, *names) if (folder / "_SUCCESS").exists() else None
+        if staged:
+            return staged.summed(self._spark, sums) if sums else staged
         observation = Observation()
-        staged = self.stage(rows.observe(observation, *(column.alias(name) for name, column in sums.items())), plan_id, *names)
-        return Staged(staged, observation.get)
+        observed = rows.observe(observation, *_aliased(sums)) if sums else rows
+        observed.write.mode("overwrite").parquet(str(folder))
+        return Staged(str(folder), rows.schema, observation.get if sums else {})
 
     def begin_rescoring(self, rescoring: Rescoring) -> None:
-        """From now on `rescoring` is under way."""
-        _write(self._folder / "rescoring.json", json.dumps(dataclasses.asdict(rescoring)))
+        """Records `rescoring` as unfinished."""
+        write_whole(self._folder / "rescoring.json", json.dumps(dataclasses.asdict(rescoring)))
 
     def unfinished_rescoring(self) -> Rescoring | None:
-        """The rescoring that a run left before its end."""
+        """The rescoring that a run left unfinished."""
         try:
             return Rescoring(**json.loads((self._folder / "rescoring.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
 
     def rescoring_done(self, rescoring: Rescoring) -> None:
-        """Forgets the rescoring, and what was staged for it."""
+        """Deletes the record of the rescoring and its staged rows."""
         (self._folder / "rescoring.json").unlink()
         self.drop_rows(rescoring.rescoring_id)
 
-    def drop_rows(self, plan_id: str) -> None:
-        """Forgets what was staged for that plan, or rescoring, only."""
-        shutil.rmtree(self._folder / plan_id, ignore_errors=True)
-
-    def forget(self, plan_id: str, *names: object) -> None:
-        """Forgets staged rows, so that they are made anew."""
-        shutil.rmtree(self.staged(plan_id, *names), ignore_errors=True)
+    def drop_rows(self, plan_id: str, *names: object) -> None:
+        """Deletes staged rows of a plan or rescoring: all, or those of one name, so that they are made anew."""
+        shutil.rmtree(self.path(plan_id, *names), ignore_errors=True)
 
     def tally(self, plan: Plan, chunk: int) -> dict[str, int] | None:
-        """What was counted in the chunk, null unless its last commit is in."""
+        """The counts of the chunk; null until its last commit is in."""
         try:
-            return json.loads(Path(self.staged(plan.plan_id, chunk, "done")).read_text(encoding="utf-8"))
+            return json.loads(Path(self.path(plan.plan_id, chunk, "done")).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
 
     def chunk_done(self, plan: Plan, chunk: int, tally: Mapping[str, int]) -> None:
-        """Records that the chunk's last commit is in, and its counts; what was staged for it goes."""
-        folder = Path(self.staged(plan.plan_id, chunk))
-        _write(folder / "done", json.dumps(tally))
-        for other in folder.iterdir():
-            if other.is_dir():
-                shutil.rmtree(other)
-
-    def _is_staged(self, plan_id: str, *names: object) -> bool:
-        return Path(self.staged(plan_id, *names), "_SUCCESS").exists()
+        """Records that the last commit of the chunk is in, with its counts, and deletes its staged rows."""
+        folder = Path(self.path(plan.plan_id, chunk))
+        write_whole(folder / "done", json.dumps(tally))
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
 
 
-def _write(path: Path, text: str) -> None:
-    """The whole file or none of it, whenever the run is killed."""
-    draft = path.with_name(f"{path.name}.draft")
-    draft.parent.mkdir(parents=True, exist_ok=True)
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+def _aliased(sums: Mapping[str, Column]) -> list[Column]:
+    return [column.alias(name) for name, column in sums.items()]
 
 
 def require_same(plan: Plan, intent: Mapping[str, Any]) -> None:
-    """Makes sure that a run wants what the unfinished plan does.
+    """Makes sure that a run would do what the unfinished plan does.
 
     Raises:
-        LakeError: it does not; the sentence names what differs.
+        LakeError: it would not; the sentence names the differences.
     """
     now = json.loads(json.dumps(redacted_within(dict(intent)), default=str))
     differing = [f"{key} was {plan.intent.get(key)!r}, is {now.get(key)!r}" for key in sorted({*plan.intent, *now}) if plan.intent.get(key) != now.get(key)]
     if differing:
         raise LakeError(
-            f"a backfill of this lake was not finished (plan {plan.plan_id}), and this one differs: {'; '.join(differing[:5])}; "
-            "run it with what it was begun with to finish it, or with --abandon to drop it and plan anew"
+            f"a backfill of this lake did not finish (plan {plan.plan_id}), and this run differs from it: {'; '.join(differing[:5])}; "
+            "run it with the former settings and arguments to finish that plan, or with --abandon to drop it and plan anew"
         )

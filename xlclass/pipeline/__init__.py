@@ -1,1 +1,1 @@
-"""From the source's rows to videos, embeddings and predictions: planned, in chunks, exactly once."""
+"""From the rows of a source to videos, embeddings and predictions: planned, in chunks, exactly once."""

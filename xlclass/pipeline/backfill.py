@@ -1,9 +1,8 @@
-"""The catalogue into the lake, only what is new or changed, exactly once: plan, chunks, commits, resume.
+"""Brings the lake up to the catalogue, exactly once and only what is new or changed: plan, chunks, commits, resume.
 
-A run compares source and lake (`pending.py`), writes down what is to do as a plan (`planning.py`), and does it chunk by
-chunk (`chunks.py`); a chunk is the videos whose id's hash falls to it. What a chunk makes is staged first and then committed
-in the order rejected_videos, videos, embeddings, predictions, prediction_log: a reader may see a video before its prediction, never the
-other way round. A killed run is gone on with by the next one. One run at a time holds the lake (`lake/lease.py`).
+A run compares source and lake (`changes.py`), stages the work as a plan (`planner.py`), and carries the plan out chunk by chunk
+(`chunks.py`); a chunk holds the videos whose id hashes to it. The output of a chunk is staged first and then committed in one order
+(`commits.py`). The next run resumes a killed run's plan. One run at a time changes a lake (`lake/lease.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import dataclasses
 import logging
 from typing import Any
 
-from xlclass.catalog import load_preparation
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.lake.lease import Lease
 from xlclass.lake.runs import Counts, Run
@@ -25,72 +23,71 @@ from xlclass.pipeline.rescoring import Scorer, end_rescoring
 from xlclass.schemas import CHANNELS, EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS
 
 log = logging.getLogger(__name__)
-_CHANGED = (REJECTED_VIDEOS, VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG)
-_AS_USUAL = BackfillOptions()
+_TABLES = (CHANNELS, REJECTED_VIDEOS, VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG)
+_DEFAULTS = BackfillOptions()
 
 
-def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: ModelVersion | None, request: BackfillOptions = _AS_USUAL) -> None:
-    """Brings the lake up to the catalogue: prepares, encodes and, where there is a model version, classifies.
+def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: ModelVersion | None, options: BackfillOptions = _DEFAULTS) -> None:
+    """Brings the lake up to the catalogue: prepares, encodes and, if there is a model version, classifies.
 
     Raises:
         ModelError: the model version does not fit the encoder or the preparation.
-        LakeError: another run holds the lake, an unfinished plan differs from this run, or too much would be deleted.
+        LakeError: another run holds the lake, an unfinished plan differs from this run, or too many videos would be deleted.
     """
-    preparation = load_preparation(run.settings)
     run.source, run.source_version = catalogue.shown_name, catalogue.version
-    with _holding(run) as lease:
+    with _lease(run) as lease:
         plans = Plans(run.lake.spark, run.lake.root)
-        if not request.dry_run:
-            end_rescoring(run.lake, plans)
-        if request.abandon:
+        if not options.dry_run:
+            end_rescoring(run.lake, plans, lease)
+        if options.abandon:
             plans.drop()
-        intent = _intent(run, preparation.version, encoder, version, request)
+        intent = _intent(run, encoder, version, options)
         plan, are_scored = plans.unfinished(), False
         if plan:
             require_same(plan, intent)
-            log.info("going on with plan %s", plan.plan_id)
+            log.info("resuming plan %s of %d chunks", plan.plan_id, plan.num_chunks)
             run.source, run.source_version = plan.source, plan.source_version
         else:
-            if version:  # only now: where settings changed since a kill, what changed is the better answer
-                version.load().require(encoder.encoder_id, preparation.version)
-            if not request.dry_run:
-                plans.drop()  # what a run left that was killed while it planned
-            plan, are_scored = Planner(run, catalogue, plans, encoder, version, request).planned(intent)
+            if version:  # after `require_same`: if the settings changed since a kill, the names of the changed settings say more
+                version.load().require(encoder.encoder_id, run.preparation.version)
+            if not options.dry_run:
+                plans.drop()  # rows staged by a run that was killed while it planned
+            plan, are_scored = Planner(run, catalogue, plans, encoder, version, options).planned(intent)
         run.counts, run.rules = Counts(**plan.counts), dict(plan.rules)
-        if not request.dry_run:
-            chunks = Chunks(run, plans, lease, encoder, version, request.languages, are_scored)
-            scorer = Scorer(run, plans, lease, version, request.languages) if version and not are_scored else None
+        if not options.dry_run:
+            chunks = Chunks(run, plans, lease, encoder, version, options.languages, are_scored)
+            scorer = Scorer(run, plans, lease, version, options.languages) if version and not are_scored else None
             _carry_out(plan, chunks, scorer)
 
 
 def classify(run: Run, version: ModelVersion) -> None:
-    """Scores every embedding that `version` has not scored in its present form; reads `embeddings` only."""
-    with _holding(run) as lease:
+    """Scores every embedding of the version's encoder that `version` has not scored as it is now; reads `embeddings` only."""
+    with _lease(run) as lease:
         plans = Plans(run.lake.spark, run.lake.root)
-        end_rescoring(run.lake, plans)
+        end_rescoring(run.lake, plans, lease)
         Scorer(run, plans, lease, version).score_stale()
 
 
-def _holding(run: Run) -> Lease:
-    """The lease of the run's lake, whose tables are there."""
-    run.lake.ensure(CHANNELS, *_CHANGED)
+def _lease(run: Run) -> Lease:
+    """The lease of the run's lake, which has all tables then."""
+    run.lake.ensure(*_TABLES)
     return Lease(run.lake.root, run.run_id, run.job, run.settings.backfill.lease_seconds)
 
 
-def _intent(run: Run, preparation_version: str, encoder: EncoderSpec, version: ModelVersion | None, request: BackfillOptions) -> dict[str, Any]:
-    """Everything that decides the results, by dotted name; not the source's version, for a plan has its rows."""
+def _intent(run: Run, encoder: EncoderSpec, version: ModelVersion | None, options: BackfillOptions) -> dict[str, Any]:
+    """Everything that decides the results, by dotted name, except the source's version: the plan holds the source's rows."""
     sections = dataclasses.asdict(run.settings)
     settings = {f"{name}.{key}": value for name in ("source", "encoder", "text", "taxonomy") for key, value in sections[name].items()}
-    asked = {f"--{name.replace('_', '-')}": getattr(request, name) for name in ("full", "since", "limit", "languages")}
-    made_by = {"preparation": preparation_version, "encoder_id": encoder.encoder_id, "model_version": version.name if version else None}
-    return settings | asked | made_by
+    arguments = {f"--{name.replace('_', '-')}": getattr(options, name) for name in ("full", "since", "limit", "languages")}
+    versions = {"preparation": run.preparation.version, "encoder_id": encoder.encoder_id, "model_version": version.name if version else None}
+    return settings | arguments | versions
 
 
 def _carry_out(plan: Plan, chunks: Chunks, scorer: Scorer | None) -> None:
     chunks.reject(plan)
     for chunk in range(plan.num_chunks):
-        chunks.do(plan, chunk)
+        chunks.carry_out(plan, chunk)
     chunks.delete_gone(plan)
     if scorer and scorer.score_stale():
-        chunks.changed |= {PREDICTIONS.name, PREDICTION_LOG.name}
+        chunks.changed |= {PREDICTIONS, PREDICTION_LOG}
     chunks.finish()

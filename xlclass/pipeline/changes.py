@@ -1,7 +1,7 @@
-"""What a backfill has to do: the source compared with the lake, and the rows for it staged.
+"""The work of a backfill: the source compared with the lake.
 
-Comparing reads ids, digests and keys only. A text is read once, when its row is staged, and no vector at all; a join with
-few rows on one side is a broadcast.
+The comparison reads ids, digests and keys only. A text is read once, when its row is staged; no vector is read. A join with few rows on
+one side is a broadcast join.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from xlclass.lake.sources import Catalogue
 from xlclass.lake.tables import Lake
 from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline.transforms import classification_digest, encode_key
-from xlclass.schemas import CHANNELS, EMBEDDINGS, PREDICTIONS, VIDEOS
+from xlclass.schemas import CHANNELS, PREDICTIONS, VIDEOS
 
-CARRIED = ("language", "text_source", "text_quality", "visual_vector")  # what a row of embeddings has of its video beside the key
+CARRIED = ("language", "text_source", "text_quality", "visual_vector")  # columns that `embeddings` copies from the video
 _TEXTS = ("title", "description", "channel_id", "language", "updated_at")
 _LISTS = ("tags", "countries", "labels", "visual_vector")
 FEW = 500_000  # ids that are broadcast
@@ -35,7 +35,7 @@ FEW = 500_000  # ids that are broadcast
 
 @dataclass(frozen=True)
 class Input:
-    """The source, and what decides how its rows become videos."""
+    """The source, and everything that decides how its rows become videos."""
 
     catalogue: Catalogue
     preparation: Preparation
@@ -46,22 +46,22 @@ class Input:
     since: datetime | None = None
 
     def rows(self, ids: DataFrame | None = None) -> DataFrame:
-        """The source's rows, or those of these ids, with `input_digest`; those known to be older than `since` are passed over."""
-        made_by = settings_digest(self.preparation.version, DECISION_VERSION, self.taxonomy.aliases, self.profile_version)
-        texts = [part for name in _TEXTS for part in (F.col(name), F.isnull(name))]  # xxhash64 itself passes over nulls
+        """The source's rows, or those of these ids, with `input_digest`; without rows that say that they are older than `since`."""
+        versions = settings_digest(self.preparation.version, DECISION_VERSION, self.taxonomy.aliases, self.profile_version)
+        texts = [part for name in _TEXTS for part in (F.col(name), F.isnull(name))]  # xxhash64 skips nulls
         lists = [part for name in _LISTS for part in (F.col(name), F.size(name))]  # and empty lists
-        given = self.catalogue.rows if ids is None else self.catalogue.rows_of(ids)
-        rows = given.withColumn("input_digest", F.xxhash64(F.lit(made_by), *texts, *lists))
+        source = self.catalogue.rows if ids is None else self.catalogue.rows_of(ids)
+        rows = source.withColumn("input_digest", F.xxhash64(F.lit(versions), *texts, *lists))
         return rows if self.since is None else rows.where(F.coalesce(F.col("updated_at") >= F.lit(self.since), F.lit(True)))
 
     def ruled(self, rows: DataFrame, is_unique: bool = False) -> DataFrame:
-        """`rows` after the rules."""
+        """`rows` after the rules of `catalog/rules.py`."""
         return apply_rules(rows, list(self.taxonomy.aliases), self.visual_dim, self.now, is_unique)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every row of the source by video_id, `rule`, `is_new` and `state` (rejected, same, changed, new), kept in memory; and the sums."""
+    """Every row of the source (video_id, `rule`, `is_new`, and `state`: rejected, same, changed or new), cached, and the counts."""
 
     rows: DataFrame
     states: Counter[str]
@@ -73,17 +73,17 @@ class Comparison:
         return self.states["new"] + self.states["changed"]
 
 
-def compare(given: Input, lake: Lake) -> Comparison:
-    """The source's rows against the videos that the lake holds."""
-    known = lake.read(VIDEOS).select("video_id", F.col("input_digest").alias("known_digest"))
+def compare(source: Input, lake: Lake) -> Comparison:
+    """The source's rows compared with the lake's videos."""
+    videos = lake.read(VIDEOS).select("video_id", F.col("input_digest").alias("digest_in_lake"))
     state = (
         F.when(F.col("rule").isNotNull(), "rejected")
-        .when(F.col("known_digest").isNull(), "new")
-        .when(F.col("known_digest") == F.col("input_digest"), "same")
+        .when(F.col("digest_in_lake").isNull(), "new")
+        .when(F.col("digest_in_lake") == F.col("input_digest"), "same")
         .otherwise("changed")
     )
-    joined = given.ruled(given.rows()).select("video_id", "input_digest", "rule", "warnings").join(known, "video_id", how="left")
-    rows = joined.select("video_id", "rule", "warnings", F.col("known_digest").isNull().alias("is_new"), state.alias("state")).persist()
+    joined = source.ruled(source.rows()).select("video_id", "input_digest", "rule", "warnings").join(videos, "video_id", how="left")
+    rows = joined.select("video_id", "rule", "warnings", F.col("digest_in_lake").isNull().alias("is_new"), state.alias("state")).persist()
     states: Counter[str] = Counter()
     rules = dict.fromkeys((*REJECTING_RULES, *WARNING_RULES), 0)
     for row in rows.groupBy("state").agg(F.count("*").alias("num_rows"), *rule_counts()).collect():
@@ -94,27 +94,28 @@ def compare(given: Input, lake: Lake) -> Comparison:
 
 
 def pending_ids(comparison: Comparison, limit: int | None) -> DataFrame:
-    """video_id and is_new of what is new or changed, `limit` of them at most."""
+    """video_id and is_new of the new and changed rows, at most `limit` of them."""
     ids = comparison.rows.where("state IN ('new', 'changed')").select("video_id", "is_new")
     return ids if limit is None else ids.orderBy(F.xxhash64("video_id"), "video_id").limit(limit)
 
 
-def pending_rows(given: Input, lake: Lake, ids: DataFrame, comparison: Comparison) -> DataFrame:
-    """What `prepare_videos` needs of the source's rows of these ids."""
+def pending_rows(source: Input, lake: Lake, ids: DataFrame, comparison: Comparison) -> DataFrame:
+    """The source's rows of these ids, with the columns that `prepare_videos` needs."""
     is_unique = not comparison.rules["duplicate_video_id"]
     profiles = lake.read(CHANNELS).select("channel_id", F.col("tags").alias("channel_tags"), F.col("language").alias("channel_language"))
-    wanted = broadcast_if_small(ids, comparison.num_pending)
-    found = given.rows(wanted if comparison.num_pending <= FEW else None)  # many would shuffle the texts twice
-    rows = given.ruled(found.join(wanted, "video_id", how="inner"), is_unique).where(F.col("rule").isNull())
-    return rows.join(profiles, "channel_id", how="left").select("video_id", *_TEXTS, *_LISTS, "channel_tags", "channel_language", "input_digest", "is_new")
+    pending = broadcast_if_small(ids, comparison.num_pending)
+    rows = source.rows(pending if comparison.num_pending <= FEW else None)  # with many ids the texts would be shuffled twice
+    accepted = source.ruled(rows.join(pending, "video_id", how="inner"), is_unique).where(F.col("rule").isNull())
+    with_profiles = accepted.join(profiles, "channel_id", how="left")
+    return with_profiles.select("video_id", *_TEXTS, *_LISTS, "channel_tags", "channel_language", "input_digest", "is_new")
 
 
-def rejected_rows(given: Input, comparison: Comparison) -> DataFrame:
+def rejected_rows(source: Input, comparison: Comparison) -> DataFrame:
     """row_digest, rule and row (JSON) of the source's rows that cannot be used, each once."""
-    twice = comparison.rows.where("rule = 'duplicate_video_id'").select("video_id").distinct().withColumn("is_twice", F.lit(True))
-    rows = given.rows().join(broadcast_if_small(twice, comparison.rules["duplicate_video_id"]), "video_id", how="left")
-    suspect = rows.where(F.col("unreadable") | F.col("video_id").isNull() | F.col("is_twice"))
-    return given.ruled(suspect).where(F.col("rule").isNotNull()).select("row_digest", "rule", "row").dropDuplicates(["row_digest", "rule"])
+    duplicates = comparison.rows.where("rule = 'duplicate_video_id'").select("video_id").distinct().withColumn("is_duplicate", F.lit(True))
+    rows = source.rows().join(broadcast_if_small(duplicates, comparison.rules["duplicate_video_id"]), "video_id", how="left")
+    suspects = rows.where(F.col("unreadable") | F.col("video_id").isNull() | F.col("is_duplicate"))
+    return source.ruled(suspects).where(F.col("rule").isNotNull()).select("row_digest", "rule", "row").dropDuplicates(["row_digest", "rule"])
 
 
 def gone_ids(comparison: Comparison, lake: Lake) -> DataFrame:
@@ -123,56 +124,62 @@ def gone_ids(comparison: Comparison, lake: Lake) -> DataFrame:
 
 
 def stale_embeddings(lake: Lake, encoder_id: str) -> DataFrame:
-    """video_id, is_new and has_vector of the lake's videos whose row of `embeddings` is missing or not right."""
-    return videos_to_embed(lake.read(VIDEOS), lake.read(EMBEDDINGS), encoder_id).select("video_id", "is_new", "has_vector")
+    """video_id, is_new and has_vector of the lake's videos whose embedding by this encoder is missing or stale."""
+    return videos_to_embed(lake.read(VIDEOS), lake.embeddings_of(encoder_id), encoder_id).select("video_id", "is_new", "has_vector")
 
 
 def videos_to_embed(videos: DataFrame, embeddings: DataFrame, encoder_id: str) -> DataFrame:
-    """The videos whose row of `embeddings` is missing, of another key, or says another language or source, with `is_new` and `has_vector`.
+    """Videos whose embedding is missing or stale, with `is_new` and `has_vector`; `embeddings` are the rows of this encoder.
 
-    `is_new`: there is no row; `has_vector`: the vector is right as it is, only what stands beside it is not.
+    `is_new`: there is no row yet. `has_vector`: only metadata changed; keep the vector.
     """
-    known = embeddings.select("video_id", F.struct("encode_key", *CARRIED).alias("known"))
-    joined = videos.drop("is_new").join(known, "video_id", how="left")
-    same_key = F.coalesce(F.col("known.encode_key").eqNullSafe(encode_key(encoder_id)), F.lit(False))
-    same_rest = F.struct(*(f"known.{name}" for name in CARRIED)).eqNullSafe(F.struct(*CARRIED))
-    flagged = joined.withColumns({"is_new": F.col("known").isNull(), "has_vector": same_key})
-    return flagged.where(~(same_key & same_rest)).drop("known")
+    stored = embeddings.select("video_id", F.struct("encode_key", *CARRIED).alias("stored"))
+    joined = videos.drop("is_new").join(stored, "video_id", how="left")
+    has_vector = F.coalesce(F.col("stored.encode_key").eqNullSafe(encode_key(encoder_id)), F.lit(False))
+    has_metadata = F.struct(*(f"stored.{name}" for name in CARRIED)).eqNullSafe(F.struct(*CARRIED))
+    flagged = joined.withColumns({"is_new": F.col("stored").isNull(), "has_vector": has_vector})
+    return flagged.where(~(has_vector & has_metadata)).drop("stored")
 
 
 def up_to_date(lake: Lake, encoder_id: str, version: ModelVersion | None) -> tuple[bool, bool]:
-    """Whether every video's row of `embeddings` is there and right, and whether `version` has scored every embedding as it is.
+    """Whether the encoder has an up-to-date embedding of every video, and whether `version` has scored all of its embeddings as they are.
 
-    By one pass over each table, where `videos_to_embed` joins them.
+    Takes one pass over each table, while `videos_to_embed` joins them.
     """
-    keyed, scored, nothing = ("video_id", "encode_key", *CARRIED), ("video_id", "input_digest"), F.lit(0).cast("bigint")
+    embedding, score, nothing = ("video_id", "encode_key", *CARRIED), ("video_id", "input_digest"), F.lit(0).cast("bigint")
     videos = lake.read(VIDEOS).withColumn("encode_key", encode_key(encoder_id))
-    embeddings = lake.read(EMBEDDINGS).withColumn("input_digest", classification_digest(version) if version else nothing)
+    embeddings = lake.embeddings_of(encoder_id).withColumn("input_digest", classification_digest(version) if version else nothing)
     predictions = lake.read(PREDICTIONS)
     digests = [
-        videos.select(_digest(videos, keyed).alias("embedded"), nothing.alias("scored")),
-        embeddings.select(_digest(embeddings, keyed).alias("embedded"), _digest(embeddings, scored).alias("scored")),
-        predictions.select(nothing.alias("embedded"), _digest(predictions, scored).alias("scored")),
+        videos.select(_digest(videos, embedding).alias("embedded"), nothing.alias("scored")),
+        embeddings.select(_digest(embeddings, embedding).alias("embedded"), _digest(embeddings, score).alias("scored")),
+        predictions.select(nothing.alias("embedded"), _digest(predictions, score).alias("scored")),
     ]
-    unlike = reduce(DataFrame.unionByName, digests).agg(F.bit_xor("embedded"), F.bit_xor("scored")).first()
-    return not unlike[0], not unlike[1]
+    difference = reduce(DataFrame.unionByName, digests).agg(F.bit_xor("embedded"), F.bit_xor("scored")).first()
+    assert difference
+    return not difference[0], not difference[1]
 
 
 def have_same_rows(rows: DataFrame, others: DataFrame) -> bool:
-    """Whether two tables have the same rows, each once: the exclusive or of all their 64-bit digests is 0. By chance, once in 2^64."""
+    """Whether two tables have the same rows, each once: then the exclusive or of the 64-bit digests of all rows is 0.
+
+    The answer is wrong by chance once in 2^64.
+    """
     first, second = (table.select(_digest(table, rows.columns).alias("digest")) for table in (rows, others))
-    return not first.unionByName(second).agg(F.bit_xor("digest")).first()[0]
+    difference = first.unionByName(second).agg(F.bit_xor("digest")).first()
+    assert difference
+    return not difference[0]
 
 
 def _digest(rows: DataFrame, names: Sequence[str]) -> Column:
-    """64 bits of what these columns of a row hold, one level of structs taken apart: xxhash64 itself passes over nulls."""
+    """64-bit digest of these columns of a row; structs are flattened one level, and nulls are marked, because xxhash64 skips them."""
     kinds = {name: rows.schema[name].dataType for name in names}
     fields = [path for name, kind in kinds.items() for path in ([f"{name}.{part}" for part in kind.names] if isinstance(kind, StructType) else [name])]
     return F.xxhash64(*(part for path in fields for part in (F.col(path), F.isnull(path))))
 
 
 def stale_videos(lake: Lake, ids: DataFrame, num_ids: int) -> DataFrame:
-    """What `encode_videos` needs of the videos of these ids."""
+    """The videos of these ids, with the columns that `encode_videos` needs."""
     return (
         lake.read(VIDEOS)
         .join(broadcast_if_small(ids, num_ids), "video_id", how="inner")
@@ -181,15 +188,15 @@ def stale_videos(lake: Lake, ids: DataFrame, num_ids: int) -> DataFrame:
 
 
 def chunk_of(num_chunks: int) -> Column:
-    """The chunk of a video: by the hash of its id."""
+    """The chunk of a video, by the hash of its id."""
     return F.pmod(F.xxhash64("video_id"), F.lit(num_chunks))
 
 
 def of_languages(rows: DataFrame, languages: Sequence[str]) -> DataFrame:
-    """The rows of these languages; all where none is named."""
+    """The rows in these languages; all rows if `languages` is empty."""
     return rows.where(F.col("language").isin(*languages)) if languages else rows
 
 
 def broadcast_if_small(ids: DataFrame, num_ids: int) -> DataFrame:
-    """`ids`, to be broadcast where they are few."""
+    """`ids`, with a broadcast hint if they are few."""
     return F.broadcast(ids) if num_ids <= FEW else ids

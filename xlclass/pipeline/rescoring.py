@@ -1,31 +1,34 @@
-"""Every embedding scored that the model version has not scored in its present form, from `embeddings` alone, exactly once.
+"""Rescoring: a model version scores, from `embeddings` alone, every embedding that it has not scored as it is now. Exactly once.
 
-A rescoring is noted (`lake/plans.py`) before it changes a table, and its commits have its id, so that the next run ends what a
-killed one left between the predictions and their log.
+A rescoring is recorded (`lake/staging.py`) before it changes a table, and its commits carry its id. So the next run finishes what a
+killed run left between the predictions and their log.
 """
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from xlclass.lake.lease import Lease
 from xlclass.lake.runs import Run, Step
 from xlclass.lake.session import in_background
-from xlclass.lake.staging import Plans, Rescoring
+from xlclass.lake.staging import Plans, Rescoring, Staged, change_sums
 from xlclass.lake.tables import Lake
 from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline.changes import FEW, broadcast_if_small, have_same_rows, of_languages
+from xlclass.pipeline.commits import SliceRows, commit_slice
 from xlclass.pipeline.transforms import classification_digest, classify_embeddings, log_rows, threads_of
 from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS
 
 
 @dataclass
 class Scorer:
-    """What a rescoring is done with; `languages` are the only ones that are scored, empty for all."""
+    """Rescores with one model version the embeddings of its encoder; only those in `languages`, unless that is empty."""
 
     run: Run
     plans: Plans
@@ -34,7 +37,7 @@ class Scorer:
     languages: tuple[str, ...] = ()
 
     def score_stale(self) -> int:
-        """Scores what the version has not scored as it is now, and gives how many rows it scored."""
+        """Scores the embeddings without an up-to-date prediction by the version, and gives how many rows it scored."""
         with self.run.step("classify") as step:
             is_new = not self.languages and not self.run.lake.may_contain(PREDICTIONS, "model_version", self.version.name)
             num_scored = self._score_all() if is_new else self._score_changed(step)
@@ -44,69 +47,83 @@ class Scorer:
     def _score_changed(self, step: Step) -> int:
         if self._are_scored():
             return 0
-        embeddings, stale = self.run.lake.read(EMBEDDINGS), self._stale().persist()
+        stale = self._stale().persist()
         try:
             step.num_expected = num_stale = stale.count()
-            if not self.languages and num_stale and (num_stale > FEW or 2 * num_stale > self.run.lake.num_rows(EMBEDDINGS)):
+            if not self.languages and num_stale and (num_stale > FEW or 2 * num_stale > self.run.lake.num_rows(PREDICTIONS)):
                 return self._score_all()
             if num_stale:
-                self._score_some(embeddings.join(broadcast_if_small(stale, num_stale), "video_id", how="inner"))
+                self._score_some(self._embeddings().join(broadcast_if_small(stale, num_stale), "video_id", how="inner"))
             return num_stale
         finally:
             stale.unpersist()
 
     def _are_scored(self) -> bool:
-        """Whether the version has scored every embedding as it is: by one pass over each table."""
+        """Whether the version has scored all embeddings of its encoder as they are: by one pass over each table."""
         return have_same_rows(self._digests(), self.run.lake.read(PREDICTIONS).select("video_id", "input_digest"))
 
     def _stale(self) -> DataFrame:
-        """video_id and is_new of the embeddings that the version has not scored as they are."""
-        known = self.run.lake.read(PREDICTIONS).select("video_id", F.col("input_digest").alias("known_digest"))
-        joined = of_languages(self._digests("language"), self.languages).join(known, "video_id", how="left")
-        unlike = joined.where(~F.col("known_digest").eqNullSafe(F.col("input_digest")))
-        return unlike.select("video_id", F.col("known_digest").isNull().alias("is_new"))
+        """video_id and is_new of the embeddings without an up-to-date prediction by the version; is_new: without any prediction."""
+        predictions = self.run.lake.read(PREDICTIONS).select("video_id", F.col("input_digest").alias("scored_digest"))
+        joined = of_languages(self._digests("language"), self.languages).join(predictions, "video_id", how="left")
+        stale = joined.where(~F.col("scored_digest").eqNullSafe(F.col("input_digest")))
+        return stale.select("video_id", F.col("scored_digest").isNull().alias("is_new"))
 
     def _digests(self, *names: str) -> DataFrame:
-        """video_id, input_digest and these columns of every embedding."""
-        return self.run.lake.read(EMBEDDINGS).select("video_id", classification_digest(self.version).alias("input_digest"), *names)
+        """video_id, input_digest and these columns of the encoder's embeddings."""
+        return self._embeddings().select("video_id", classification_digest(self.version).alias("input_digest"), *names)
+
+    def _embeddings(self) -> DataFrame:
+        return self.run.lake.embeddings_of(self._encoder_id)
+
+    @cached_property
+    def _encoder_id(self) -> str:
+        return str(self.version.manifest()["encoder_id"])
 
     def _score_some(self, rows: DataFrame) -> None:
         """Scores the rows, which have `is_new`, stages and merges them."""
-        noted = Rescoring(uuid.uuid4().hex[:16], self.version.name)
-        self.plans.stage(self._scored(rows), noted.rescoring_id, "rescored")
-        self._carry_out(noted)
+        rescoring = self._new_rescoring()
+        staged = self.plans.stage(self._scored(rows), change_sums(), rescoring.rescoring_id, "rescored")
+        self.plans.begin_rescoring(rescoring)
+        with in_background(self.run.lake.spark, self.run.lake.warm_snapshots, PREDICTION_LOG) as warming:
+            _commit_staged(self.run.lake, self.lease, rescoring, staged)
+        warming.result()
+        self.plans.rescoring_done(rescoring)
 
     def _score_all(self) -> int:
-        """How many embeddings there are: `predictions` is written anew in one commit, which the log then takes its rows from; nothing is staged."""
-        num_rows = self.run.lake.num_rows(EMBEDDINGS)
-        if num_rows:
-            noted = Rescoring(uuid.uuid4().hex[:16], self.version.name)
-            self._carry_out(noted, self._scored(self.run.lake.read(EMBEDDINGS)))
-        return num_rows
-
-    def _carry_out(self, noted: Rescoring, all_rows: DataFrame | None = None) -> None:
-        self.plans.begin_rescoring(noted)
-        self.lease.check()
+        """Replaces `predictions` in one commit, from which the log is then filled, and gives the number of rows; nothing is staged."""
         lake = self.run.lake
-        with in_background(lake.spark, lake.warm_snapshots, EMBEDDINGS, PREDICTION_LOG) as read:
-            if all_rows is not None:
-                lake.replace(PREDICTIONS, all_rows, noted.commit_id)
-            end_rescoring(lake, self.plans)
-        read.result()
+        if not lake.scan(EMBEDDINGS, "video_id", where=pc.field("encoder_id") == self._encoder_id, limit=1):
+            return 0
+        rescoring = self._new_rescoring()
+        self.plans.begin_rescoring(rescoring)
+        self.lease.check()
+        with in_background(lake.spark, lake.warm_snapshots, EMBEDDINGS, PREDICTION_LOG) as warming:
+            lake.replace(PREDICTIONS, self._scored(self._embeddings()), rescoring.app_id)
+            end_rescoring(lake, self.plans, self.lease)
+        warming.result()
+        return lake.num_rows(PREDICTIONS)
+
+    def _new_rescoring(self) -> Rescoring:
+        return Rescoring(uuid.uuid4().hex[:16], self.version.name)
 
     def _scored(self, rows: DataFrame) -> DataFrame:
         return classify_embeddings(rows, self.version, self.run.run_id, threads_of(rows.sparkSession))
 
 
-def end_rescoring(lake: Lake, plans: Plans) -> None:
-    """Ends the rescoring that is noted, if one is: what was staged is committed, what was committed is logged; each commit is taken once."""
-    noted = plans.unfinished_rescoring()
-    if noted is None:
+def end_rescoring(lake: Lake, plans: Plans, lease: Lease) -> None:
+    """Finishes the recorded rescoring, if there is one: commits the staged rows, and logs the committed ones. Delta skips commits that are in."""
+    rescoring = plans.unfinished_rescoring()
+    if rescoring is None:
         return
-    staged = plans.rows(noted.rescoring_id, "rescored")
-    if staged is not None:
-        lake.commit(PREDICTIONS, staged, noted.commit_id)
-        lake.append(PREDICTION_LOG, log_rows(staged), noted.commit_id)
-    elif lake.has_commit(PREDICTIONS, noted.commit_id):
-        lake.append(PREDICTION_LOG, log_rows(lake.read(PREDICTIONS)), noted.commit_id)  # written anew: all of it
-    plans.rescoring_done(noted)
+    staged = plans.staged(rescoring.rescoring_id, "rescored")
+    if staged:
+        _commit_staged(lake, lease, rescoring, staged.summed(lake.spark, change_sums()))
+    elif lake.has_commit(PREDICTIONS, rescoring.app_id):  # all rows were replaced
+        lease.check()
+        lake.append(PREDICTION_LOG, log_rows(lake.read(PREDICTIONS)), rescoring.app_id)
+    plans.rescoring_done(rescoring)
+
+
+def _commit_staged(lake: Lake, lease: Lease, rescoring: Rescoring, staged: Staged) -> None:
+    commit_slice(lake, lease, SliceRows(predictions=lambda: staged), rescoring.app_id)

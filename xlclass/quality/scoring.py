@@ -19,7 +19,7 @@ NO_TEXT = "no_text"  # stands for the top category of a video without text
 
 
 def score_languages(scored: DataFrame, categories: Sequence[str]) -> list[LanguageScore]:
-    """The scores of each language, sorted by language, from the rows of `pipeline.scored_videos`.
+    """The scores of each language, sorted by language, from the rows of `test_set.scored_videos`.
 
     A video without a prediction counts as wrong in every accuracy. Bins, Brier score and log-loss need a confidence and skip it.
     """
@@ -50,7 +50,7 @@ def uncalibrated_confidence() -> Column:
 
 
 def confusion(scored: DataFrame) -> DataFrame:
-    """Number of videos per language, label and top category, from the rows of `pipeline.scored_videos`; pairs without a video have no row.
+    """Number of videos per language, label and top category, from the rows of `test_set.scored_videos`; pairs without a video have no row.
 
     A video counts once under each of its labels. Summed over top categories, the counts give the label's support. Summed over
     labels, they may exceed the number of videos. The top category of a video without text is `no_text`.

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from xlclass.catalog.taxonomy import load_taxonomy
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import SettingsError
 from xlclass.lake.runs import Run, utc_now
@@ -41,7 +38,7 @@ def report_page(run: Run, version: ModelVersion, encoder: EncoderSpec) -> str:
             created_at=utc_now().strftime("%Y-%m-%d %H:%M"),
             training_languages=version.load().manifest["languages"],
             encoder_languages=encoder.languages,
-            categories=load_taxonomy(run.settings.resolve(run.settings.taxonomy.file)).names,
+            categories=run.taxonomy.names,
             evaluated_at=evaluated_at,
         )
         tables = read_tables(run.lake, version.name, evaluation_id)
@@ -59,16 +56,6 @@ def report_file(lake: Lake, path: str | None) -> Path:
     if not file.parent.is_dir() or file.is_dir():
         raise SettingsError(f"--out {file}: " + ("this is a folder: name a file in it" if file.is_dir() else f"there is no folder {file.parent}"))
     return file
-
-
-def write_page(html: str, file: Path) -> None:
-    """Writes the page atomically: a reader never sees a part of it."""
-    draft = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
-    try:
-        draft.write_text(html, encoding="utf-8")
-        os.replace(draft, file)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def read_tables(lake: Lake, model_version: str, evaluation_id: str | None) -> dict[str, list[Row]]:

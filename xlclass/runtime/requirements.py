@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -16,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from xlclass.errors import MachineError
+from xlclass.runtime.files import sha256_of
 
 MIN_JAVA = 17
 DELTA = "4.4.0"
@@ -83,7 +83,7 @@ def missing_jars() -> list[str]:
     Raises:
         MachineError: pyspark is not installed.
     """
-    return [artifact for artifact, sha256 in JARS.items() if not (_jar(artifact).is_file() and _sha256(_jar(artifact)) == sha256)]
+    return [artifact for artifact, sha256 in JARS.items() if not (_jar(artifact).is_file() and sha256_of(_jar(artifact)) == sha256)]
 
 
 def _jar(artifact: str) -> Path:
@@ -118,18 +118,13 @@ def _fetch(artifact: str, jar: Path, sha256: str) -> None:
                 f"cannot fetch io.delta:{artifact}:{DELTA} from Maven Central ({_last_line(result.stdout + result.stderr)}): check the network, "
                 f"or put {jar.name} into {jar.parent} yourself"
             )
-        if _sha256(fetched) != sha256:
-            raise MachineError(f"io.delta:{artifact}:{DELTA} was fetched with sha256 {_sha256(fetched)[:12]}, expected {sha256[:12]}: it is not used")
+        if sha256_of(fetched) != sha256:
+            raise MachineError(f"io.delta:{artifact}:{DELTA} was fetched with sha256 {sha256_of(fetched)[:12]}, expected {sha256[:12]}: it is not used")
         fetched.replace(jar)
 
 
 def _last_line(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -18,19 +18,18 @@ import pyarrow.compute as pc
 from xlclass.config import GateSettings
 from xlclass.errors import ModelError
 from xlclass.lake.model_events import BY_HAND, CANDIDATE, History
-from xlclass.lake.reading import dataset
+from xlclass.lake.reading import dataset, embeddings_of
 from xlclass.lake.registry import Registry, is_whole
 from xlclass.model.bundle import Bundle, ModelVersion
 from xlclass.quality.gate import Answers, Verdict, judge
-from xlclass.quality.splits import TEST, TRAIN, Split
-from xlclass.schemas import EMBEDDINGS, PREDICTIONS, VIDEOS, Table, unpack_vectors
+from xlclass.quality.test_set import VIDEO_COLUMNS, shared_test_set
+from xlclass.schemas import PREDICTIONS, VIDEOS, unpack_vectors
 
 if TYPE_CHECKING:
     from xlclass.lake.runs import Run
 
 log = logging.getLogger(__name__)
 _MADE_BY = ("encoder_id", "preparation_version")  # what vectors and a version must have in common
-_VIDEO = ["video_id", "language", "text_hash", "channel_id", "labels"]
 
 
 def promote_if_better(run: Run, version: ModelVersion) -> ModelVersion:
@@ -105,53 +104,30 @@ def compare(root: str, champion: ModelVersion, challenger: ModelVersion, setting
     """
     both = (champion, challenger)
     videos = scored_videos(root, [version.manifest() for version in both], settings.most_videos)
-    vectors = _rows(root, EMBEDDINGS, ["video_id", "encode_key", "language", "vector"], videos.video_id)
-    (before, is_known), (after, is_told) = (_answers(root, version, videos, vectors) for version in both)
+    (before, is_known), (after, is_told) = (_answers(root, version, videos) for version in both)
     shared = is_known & is_told
     return judge(videos.language[shared].tolist(), videos.channel_id[shared].tolist(), before.where(shared), after.where(shared), settings)
 
 
 def scored_videos(root: str, manifests: Sequence[Mapping[str, Any]], most: int) -> pd.DataFrame:
-    """Labelled videos that are on the test side of all `manifests` and whose text none was trained on: video_id, language, channel_id, labels.
+    """Labelled videos that are on the test side of all `manifests` and whose text none was trained on (`quality/test_set.py`): VIDEO_COLUMNS.
 
-    As `pipeline.scored_videos` chooses them for one version; a video counts where any of the versions knows a label of it. Of a
-    language at most `most`, in the order of the hash of their ids. `channel_id` is the video's own id where it has no channel.
+    Of a language at most `most`, in the order of the hash of their ids.
     """
-    kept: list[pd.DataFrame] = []
-    trained: set[str] = set()
-    for batch in dataset(root, VIDEOS).to_batches(columns=_VIDEO):
-        videos = batch.to_pandas()
-        videos = videos[videos.labels.map(len) > 0]
-        if len(videos):
-            videos["channel_id"] = videos.channel_id.where(videos.channel_id.notna(), videos.video_id)
-            is_test = np.column_stack([_sides(videos, manifest, trained) for manifest in manifests])
-            kept.append(videos[is_test.all(axis=1)])
-    known = {name for manifest in manifests for name in manifest["categories"]}
-    videos = pd.concat(kept) if kept else pd.DataFrame(columns=_VIDEO)
-    videos = videos[~videos.text_hash.isin(trained) & videos.labels.map(lambda labels: not known.isdisjoint(labels)).astype(bool)]
+    batches = (batch.to_pandas() for batch in dataset(root, VIDEOS).to_batches(columns=list(VIDEO_COLUMNS)))
+    videos = shared_test_set(batches, manifests)
     order = pd.util.hash_array(videos.video_id.to_numpy(object)).argsort(kind="stable")
-    return videos.iloc[order].groupby("language").head(most).drop(columns="text_hash").sort_values("video_id", ignore_index=True)
+    return videos.iloc[order].groupby("language").head(most).sort_values("video_id", ignore_index=True)
 
 
-def _sides(videos: pd.DataFrame, manifest: Mapping[str, Any], trained: set[str]) -> np.ndarray:
-    """Which of the videos are on the test side of a version; the text hashes of those it was trained on are added to `trained`."""
-    split, known = Split(**manifest["split"]), set(manifest["categories"])
-    side = videos.channel_id.map({channel: split.of(channel) for channel in videos.channel_id.unique()})
-    of_training = (side == TRAIN) & videos.language.isin(manifest["languages"]) & videos.text_hash.notna()
-    taught = videos[of_training]
-    trained.update(text_hash for text_hash, labels in zip(taught.text_hash, taught.labels, strict=True) if not known.isdisjoint(labels))
-    return (side == TEST).to_numpy()
-
-
-def _answers(root: str, version: ModelVersion, videos: pd.DataFrame, vectors: pd.DataFrame) -> tuple[Answers, np.ndarray]:
+def _answers(root: str, version: ModelVersion, videos: pd.DataFrame) -> tuple[Answers, np.ndarray]:
     """What a version says of the videos, and which of them it has an answer for, `(n,) bool`."""
-    manifest = version.manifest()
-    fit = [all(key[what] == manifest[what] for what in _MADE_BY) for key in vectors.encode_key]
-    if any(fit) or not len(videos):
-        told = _decided(version.load(), vectors[fit])
+    vectors = _vectors(root, version.manifest(), videos)
+    if len(vectors) or not len(videos):
+        told = _decided(version.load(), vectors)
     else:
         columns = ["video_id", "top_category", "top_confidence", "categories", "model_version"]
-        predictions = _rows(root, PREDICTIONS, columns, videos.video_id)
+        predictions = _rows(dataset(root, PREDICTIONS), columns, videos.video_id)
         told = predictions[predictions.model_version == version.name]
         if told.empty:
             raise ModelError(
@@ -177,7 +153,15 @@ def _decided(bundle: Bundle, vectors: pd.DataFrame) -> pd.DataFrame:
     return told
 
 
-def _rows(root: str, table: Table, columns: list[str], video_ids: pd.Series) -> pd.DataFrame:
-    """Rows of these videos."""
+def _vectors(root: str, manifest: Mapping[str, Any], videos: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the version's encoder: video_id, encode_key, language and vector of the videos whose row is of its preparation and of their present text."""
+    rows = _rows(embeddings_of(root, manifest["encoder_id"]), ["video_id", "encode_key", "language", "vector"], videos.video_id)
+    texts = dict(zip(videos.video_id, videos.text_hash, strict=True))
+    keys = zip(rows.video_id, rows.encode_key, strict=True)
+    return rows[[key["preparation_version"] == manifest["preparation_version"] and key["text_hash"] == texts[video] for video, key in keys]]
+
+
+def _rows(table: Any, columns: list[str], video_ids: pd.Series) -> pd.DataFrame:
+    """Rows of these videos of a `pyarrow.dataset.Dataset`."""
     wanted = pc.field("video_id").isin(video_ids.tolist()) if len(video_ids) else pc.scalar(False)
-    return dataset(root, table).to_table(columns=columns, filter=wanted).to_pandas()
+    return table.to_table(columns=columns, filter=wanted).to_pandas()

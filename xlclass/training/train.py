@@ -19,8 +19,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from xlclass import __version__
-from xlclass.catalog import load_preparation
-from xlclass.catalog.taxonomy import Taxonomy, load_taxonomy
+from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.config import Settings, settings_digest
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import ModelError
@@ -47,10 +46,10 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
         ModelError: no video of the training languages has a label, or no category has enough of them.
     """
     settings, registry = run.settings, Registry(run.lake.root)
-    taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))
-    preparation_version = load_preparation(settings).version
+    taxonomy, preparation_version = run.taxonomy, run.preparation.version
+    embeddings = run.lake.embeddings_of(encoder.encoder_id)
     with run.step("sample") as step:
-        current = _encoded(run.lake.read(EMBEDDINGS), encoder, preparation_version)
+        current = _encoded(embeddings, preparation_version)
         sample = sample_videos(run.lake.read(VIDEOS).join(current, ["video_id", "text_hash"], how="left_semi"), settings, taxonomy)
         unlabelled = unlabelled_videos(current, settings)
         contents = _contents(sample, "video_id", "language", "text_hash", "labels", "side")
@@ -68,8 +67,8 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
             "preparation_version": preparation_version,
             "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
         }
-        collected = _collect(sample, run.lake.read(EMBEDDINGS))
-        others = _collect(unlabelled.drop("language", "text_hash"), run.lake.read(EMBEDDINGS)) if unlabelled is not None else None
+        collected = _collect(sample, embeddings)
+        others = _collect(unlabelled.drop("language", "text_hash"), embeddings) if unlabelled is not None else None
         step.num_rows = len(collected)
         megabytes = len(collected) * encoder.dim * 4 / 1e6
         log.info("sample: %s videos of %s, %.1f MB on the driver", f"{len(collected):,}", " and ".join(settings.training.languages), megabytes)
@@ -86,10 +85,10 @@ def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoder_id: str, prepar
     return settings_digest(*rules, taxonomy.categories, encoder_id, preparation_version, head.RECIPE, *contents)
 
 
-def _encoded(embeddings: DataFrame, encoder: EncoderSpec, preparation_version: str) -> DataFrame:
-    """video_id, text_hash and language of what has a vector of that encoder and preparation."""
+def _encoded(embeddings: DataFrame, preparation_version: str) -> DataFrame:
+    """video_id, text_hash and language of one encoder's rows that have a vector, of that preparation."""
     key = F.col("encode_key")
-    ours = (key.encoder_id == encoder.encoder_id) & (key.preparation_version == preparation_version) & F.col("vector").isNotNull()
+    ours = (key.preparation_version == preparation_version) & F.col("vector").isNotNull()
     return embeddings.where(ours).select("video_id", key.text_hash.alias("text_hash"), "language")
 
 

