@@ -175,11 +175,12 @@ def _disk(patient: _Patient) -> str:
 
 
 def _session(patient: _Patient) -> str:
-    from xlclass.lake.session import open_session
+    from xlclass.lake.session import open_session, require_workers
 
     patient.room = available_memory()  # before the session takes its part
     os.environ.setdefault("PYSPARK_SUBMIT_ARGS", "--conf spark.ui.showConsoleProgress=false pyspark-shell")  # Spark shows its own to a shell
     spark = patient.found["session"] = open_session("doctor")
+    require_workers(spark)
     context = spark.sparkContext
     return f"Spark {spark.version} at {context.master}, {context.defaultParallelism} tasks at once; the workers run this Python and this xlclass"
 
