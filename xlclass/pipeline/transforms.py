@@ -14,6 +14,7 @@ from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.catalog.text import Preparation
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import begin_task, embed_udf, keep_loaded
+from xlclass.lake.session import require_workers
 from xlclass.model.bundle import Decisions, ModelVersion
 from xlclass.quality.splits import TEST, TRAIN, Split, group_column
 from xlclass.schemas import PART_TEXT, PREDICTION_LOG, VECTOR_DTYPE, pack_vectors
@@ -36,6 +37,7 @@ _DECISION = """top_category string, top_confidence float, categories array<struc
 
 def prepare_videos(rows: DataFrame, preparation: Preparation, taxonomy: Taxonomy) -> DataFrame:
     """Rows of `videos` from accepted rows of a catalogue that have an `input_digest`, `channel_tags` and `channel_language`."""
+    require_workers(rows.sparkSession)
     prepared = _prepare_udf(preparation)(*_INPUTS).alias("prepared")
     return rows.select("*", prepared).select(
         "video_id",
@@ -91,6 +93,7 @@ def encode_key(encoder_id: str) -> Column:
 
 def encode_videos(videos: DataFrame, spec: EncoderSpec, num_partitions: int, threads: int) -> DataFrame:
     """Rows of `embeddings`, with `is_new`, from rows of `videos` that have it; the texts are spread over `num_partitions` tasks first."""
+    require_workers(videos.sparkSession)
     embed = embed_udf(spec, threads)
     return videos.repartition(num_partitions).select(
         "video_id",
@@ -111,6 +114,7 @@ def classification_digest(version: ModelVersion) -> Column:
 
 def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: str, threads: int) -> DataFrame:
     """Rows of `predictions` from rows of `embeddings`: the head over one table, no join, no encoding."""
+    require_workers(embeddings.sparkSession)
     return embeddings.select("*", _decide_udf(version, threads)("vector", "language").alias("decision")).select(
         "video_id",
         "language",
