@@ -27,7 +27,7 @@ _TABLES = (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE)
 def evaluate(run: Run, version: ModelVersion) -> str:
     """Writes the accuracy and confidence tables for `version` and gives the evaluation's id; equal inputs reuse their rows."""
     with run.step("evaluate") as step:
-        manifest = version.load().manifest
+        manifest = version.manifest()
         videos = run.lake.read(VIDEOS)
         predictions = run.lake.read(PREDICTIONS).where(F.col("model_version") == version.name)
         contents = _contents(predictions, "input_digest")
@@ -50,7 +50,7 @@ def _contents(rows: DataFrame, *columns: str) -> list[int | None]:
 
 def _evaluate(run: Run, evaluation_id: str, version: ModelVersion, predictions: DataFrame, videos: DataFrame) -> int:
     """How many test videos were scored; their scores, counted on the cluster, are in the tables."""
-    manifest = version.load().manifest
+    manifest = version.manifest()
     scored = scored_videos(predictions, videos, manifest).persist()
     try:
         scores = score_languages(scored, manifest["categories"])

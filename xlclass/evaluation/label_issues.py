@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 
 from xlclass.lake import evaluations
 from xlclass.lake.runs import Run
+from xlclass.lake.session import require_workers
 from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline.transforms import split_of
 from xlclass.quality.crossfit import NUM_FOLDS, out_of_fold
@@ -38,7 +39,7 @@ def find_label_issues(run: Run, version: ModelVersion, evaluation_id: str) -> No
         most = run.settings.labels.per_language
         if not most or evaluations.has_rows(run.lake, LABEL_ISSUES, evaluation_id):
             return
-        found = [tuple(row) for row in mislabelled(judged_videos(run, version), version.load().categories, most).collect()]
+        found = [tuple(row) for row in mislabelled(judged_videos(run, version), version.manifest()["categories"], most).collect()]
         found += worth_labelling(unlabelled_videos(run, version), most)
         evaluations.add_rows(run.lake, LABEL_ISSUES, [(evaluation_id, *row) for row in found], evaluation_id)
         step.num_rows = len(found)
@@ -46,7 +47,8 @@ def find_label_issues(run: Run, version: ModelVersion, evaluation_id: str) -> No
 
 def judged_videos(run: Run, version: ModelVersion) -> DataFrame:
     """The labelled videos with confidences that are out of sample: the columns `quality.labels.JUDGED`."""
-    manifest = version.load().manifest
+    require_workers(run.lake.spark)
+    manifest = version.manifest()
     known = F.array(*(F.lit(name) for name in manifest["categories"]))
     indices = F.transform(F.array_intersect("labels", known), lambda name: (F.array_position(known, name) - 1).cast("int"))
     labelled = run.lake.read(VIDEOS).where("text_hash IS NOT NULL").withColumn("labels", indices).where(F.size("labels") > 0)
@@ -90,7 +92,7 @@ def unlabelled_videos(run: Run, version: ModelVersion) -> DataFrame:
         .where("size(labels) = 0 AND text_hash IS NOT NULL")
         .select("video_id", "language", "text_hash")
         .join(predictions.select("video_id", "top_category", "top_confidence"), "video_id", how="inner")
-        .join(_vectors(run, version.load().manifest), ["video_id", "text_hash"], how="inner")
+        .join(_vectors(run, version.manifest()), ["video_id", "text_hash"], how="inner")
     )
 
 

@@ -52,7 +52,7 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
             run.source, run.source_version = plan.source, plan.source_version
         else:
             if version:  # only now: where settings changed since a kill, what changed is the better answer
-                version.load().require(encoder.encoder_id, preparation.version)
+                version.require(encoder.encoder_id, preparation.version)
             if not request.dry_run:
                 plans.drop()  # what a run left that was killed while it planned
             plan, are_scored = Planner(run, catalogue, plans, encoder, version, request).planned(intent)

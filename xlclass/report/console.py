@@ -35,7 +35,7 @@ def summary(run: Run, evaluation_id: str, version: ModelVersion, encoder: Encode
     scores = run.lake.scan(LANGUAGE_ACCURACY, "language", "support", "top1", "majority_baseline", "top1_at_50", where=same)
     by_language = {score["language"]: score for score in scores}
     lines = [LanguageLine(**row, **_scores_of_line(by_language.get(row["language"]))) for row in seen]
-    return language_table(lines, version.load().manifest["languages"], encoder.languages) + f"\n\ntables: {run.lake.root}"
+    return language_table(lines, version.manifest()["languages"], encoder.languages) + f"\n\ntables: {run.lake.root}"
 
 
 def _scores_of_line(score: dict[str, Any] | None) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def report_page(run: Run, version: ModelVersion, encoder: EncoderSpec) -> str:
             lake=run.lake.root,
             model_version=version.name,
             made_at=utc_now().strftime("%Y-%m-%d %H:%M"),
-            training=version.load().manifest["languages"],
+            training=version.manifest()["languages"],
             known=encoder.languages,
             categories=load_taxonomy(run.settings.resolve(run.settings.taxonomy.file)).names,
             evaluated_at=evaluated_at,
