@@ -12,13 +12,13 @@ from xlclass.encoders.udf import limit_threads
 
 
 class Loop:
-    """Two processes that hold the encoder, and the best of the batch sizes given."""
+    """Two processes that hold the encoder, and the best of the given batch sizes."""
 
     def __init__(self, spec: EncoderSpec, texts: list[str], batches: Sequence[int]) -> None:
         self._pool = multiprocessing.get_context("spawn").Pool(2, _load, [spec])
-        some = texts[:8_192]
-        self.seconds(some[:1_000], 64)  # the warm-up
-        self.batch = min(batches, key=lambda size: self.seconds(some, size))
+        sample = texts[:8_192]
+        self.seconds(sample[:1_000], 64)  # the warm-up
+        self.batch = batches[0] if len(batches) == 1 else min(batches, key=lambda size: self.seconds(sample, size))
 
     def seconds(self, texts: list[str], batch: int | None = None) -> float:
         """Seconds to encode the texts, half of them in each process."""

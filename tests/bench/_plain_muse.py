@@ -1,6 +1,6 @@
-"""MUSE computed token by token: the same network as `xlclass.encoders.muse.graph`, nothing of a batch computed once for equal tokens.
+"""MUSE computed token by token: the network of `xlclass.encoders.muse.graph`, without computing the equal tokens of a batch only once.
 
-It is what the bare loop of backfill.py runs, as the bar is set on a loop without de-duplication.
+The bare loop of backfill.py runs it, as its bar is set on a loop without de-duplication.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a bench ends: its report in build/bench, and one line that says which bars were met."""
+"""The end of a bench: its report in build/bench, and one line that says which bars were met."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -8,15 +8,29 @@ FOLDER = Path(__file__).resolve().parents[2] / "build" / "bench"
 
 
 def verdict(
-    name: str, figures: Mapping[str, float], bars: Mapping[str, float], at_most: Collection[str] = (), unjudged: Collection[str] = (), **details: object
+    name: str, figures: Mapping[str, float | None], bars: Mapping[str, float], at_most: Collection[str] = (), unjudged: Collection[str] = (), **details: object
 ) -> int:
-    """Exit code 0 if every figure with a bar that is judged meets it: reaches it, or, of those `at_most`, does not exceed it.
+    """Writes the report, prints the line and returns the exit code: 0 if every judged figure meets its bar, else 1.
 
-    `details` go into the report as they are.
+    A figure meets its bar if it reaches it, or, for those of `at_most`, if it does not exceed it. Null is a figure that could not be
+    measured: it misses its bar. Figures without a bar, and `details`, go into the report only.
     """
-    judged = {each: figures[each] <= bar if each in at_most else figures[each] >= bar for each, bar in bars.items() if each not in unjudged}
+    judged = {figure: _meets(figures[figure], bar, figure in at_most) for figure, bar in bars.items() if figure not in unjudged}
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / f"{name}.json").write_text(json.dumps({"figures": figures, "bars": bars, "judged": judged, **details}, indent=1, default=str))
-    said = {each: "not judged" if each not in judged else "ok" if judged[each] else "MISSED" for each in bars}
-    print(f"{name}: " + "; ".join(f"{each} {figures[each]:.3f} ({'<=' if each in at_most else '>='} {bar}) {said[each]}" for each, bar in bars.items()))
+    report = {"figures": figures, "bars": bars, "judged": judged, **details}
+    (FOLDER / f"{name}.json").write_text(json.dumps(report, indent=1, default=str, ensure_ascii=False) + "\n", encoding="utf-8")
+    parts = []
+    for figure, bar in bars.items():
+        outcome = "not judged" if figure not in judged else "ok" if judged[figure] else "MISSED"
+        parts.append(f"{figure} {shown(figures[figure])} ({'<=' if figure in at_most else '>='} {bar}) {outcome}")
+    print(f"{name}: {'; '.join(parts)}")
     return 0 if all(judged.values()) else 1
+
+
+def shown(figure: float | None) -> str:
+    """A figure to read."""
+    return "not measured" if figure is None else f"{figure:.3f}"
+
+
+def _meets(figure: float | None, bar: float, is_at_most: bool) -> bool:
+    return figure is not None and (figure <= bar if is_at_most else figure >= bar)

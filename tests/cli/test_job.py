@@ -1,4 +1,4 @@
-"""What stands around every job: the run's row and the exit code, whatever happens."""
+"""The frame of every job: the run's row and the exit code, however the job ends."""
 
 import json
 
@@ -12,7 +12,7 @@ from xlclass.schemas import RUNS
 
 @pytest.fixture
 def job(spark, settings_in, tmp_path):
-    """Runs a body as a job in a lake of its own: gives the exit code, and the rows of `runs` as a second function."""
+    """Two functions: one runs a body as a job in a lake of its own and returns the exit code, the other returns the rows of `runs`."""
     settings = settings_in(tmp_path)
 
     def run(body):
@@ -21,7 +21,7 @@ def job(spark, settings_in, tmp_path):
     return run, lambda: Lake(spark, settings.resolve(settings.lake.path)).read(RUNS).collect()
 
 
-def test_run_job_records_what_was_done(job):
+def test_run_job_records_the_steps(job):
     run, rows = job
 
     def body(run, _):
@@ -37,7 +37,7 @@ def test_run_job_records_what_was_done(job):
     assert json.loads(row["settings"])["split"]["train"] == 0.6
 
 
-def test_run_job_ends_a_users_mistake_with_exit_code_2_and_its_row(job, capsys):
+def test_run_job_ends_a_users_mistake_with_one_sentence_exit_code_2_and_a_row(job, capsys):
     run, rows = job
 
     def body(run, _):
@@ -48,7 +48,7 @@ def test_run_job_ends_a_users_mistake_with_exit_code_2_and_its_row(job, capsys):
     assert [(row["outcome"], row["message"]) for row in rows()] == [("refused", "there is no such thing: do another")]
 
 
-def test_run_job_lets_a_defect_out_after_recording_it(job):
+def test_run_job_raises_a_defect_after_recording_it(job):
     run, rows = job
 
     def body(run, _):

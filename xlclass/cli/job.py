@@ -1,7 +1,7 @@
-"""What stands around every job: arguments, logging, session, the run's row, and the exit code.
+"""The frame of every job: arguments, logging, session, the run's row, and the exit code.
 
-Messages go to standard error in the form of `--log`, each with the run's id. What ends a job (the one sentence of a user's
-mistake, the traceback of a defect) is said plainly as well, last, whatever the form: it is the answer to who started the job.
+Messages go to standard error in the form of `--log`, each with the run's id. The message that ends a job (one sentence for a
+user's mistake, a traceback for a defect) is also printed last as plain text, in every form: it answers whoever started the job.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from xlclass.runtime import logs
 from xlclass.runtime.redaction import redacted
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from xlclass.lake.runs import Run
 
 log = logging.getLogger("xlclass")
-_ENCODING = ("pipeline", "backfill")  # jobs whose workers hold the encoder
+_ENCODING_JOBS = ("pipeline", "backfill")  # their workers hold the encoder
 Body = Callable[[Any, argparse.Namespace], None]  # takes a lake.runs.Run and the arguments
 
 
 def run_job(
     name: str, description: str, body: Body, arguments: Callable[[argparse.ArgumentParser], None] | None = None, argv: Sequence[str] | None = None
 ) -> int:
-    """Runs `body` as the job `name` and gives its exit code: 0 done, 2 a mistake of the user's, told in one line.
+    """Runs `body` as the job `name` and returns its exit code: 0 done, 2 a user's mistake, printed in one sentence.
 
-    Anything else that goes wrong leaves as its exception, after the run's row has been written.
+    Any other error leaves as its exception, after the run's row has been written.
     """
     parser = argparse.ArgumentParser(prog=f"jobs/{name}.py", description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conf", required=True, metavar="FILE", help="settings file, such as conf/local.toml")
@@ -64,41 +66,22 @@ def run_job(
 
 
 def moment(text: str) -> datetime:
-    """The time that `text` says (ISO 8601), in UTC where it names no zone."""
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _record(run: Run, outcome: str, message: str) -> None:
-    """Writes the run's row; where that fails too (a full disk), the first failure is the one to tell."""
-    try:
-        run.record(outcome, message)
-    except Exception as error:
-        log.warning("the run's row could not be written: %.200s", error)
+    """The time that `text` gives in ISO 8601; in UTC where it names no zone."""
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _run(form: logs.LogFormat, settings: Settings, parsed: argparse.Namespace, body: Body) -> None:
     from xlclass.catalog import load_preparation
     from xlclass.catalog.taxonomy import load_taxonomy
-    from xlclass.encoders.capacity import available_memory, parse_size, require_memory, worker_bytes
     from xlclass.lake.progress import Monitor
     from xlclass.lake.runs import Run
-    from xlclass.lake.session import open_session
     from xlclass.lake.tables import Lake
 
     taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))  # a bad setting stops the job before Spark starts
     preparation = load_preparation(settings)
     root = lake_root(settings, parsed.lake)
-    room = available_memory()  # before the session, which takes a part of what it is to be compared with
-    spark = open_session(form.job)
-    spark.sparkContext.setLocalProperty(logs.LOCAL_PROPERTY, form.to_text())
-    if form.job in _ENCODING and spark.sparkContext.master.startswith("local"):
-        try:
-            heap = parse_size("spark.driver.memory", spark.conf.get("spark.driver.memory", "1g"))
-            require_memory(spark.sparkContext.defaultParallelism, room, heap, worker_bytes(settings.encoder))
-        except MachineError as error:  # a small catalogue may do with less, so it is tried
-            log.warning("%s", error)
-    lake = Lake(spark, root)
+    lake = Lake(_session(form, settings), root)
     run = Run(form.job, lake, settings, preparation, taxonomy, form.run_id)
     try:
         with Monitor(run) as monitor:
@@ -107,10 +90,42 @@ def _run(form: logs.LogFormat, settings: Settings, parsed: argparse.Namespace, b
         _record(run, "refused", str(error))
         raise
     except Exception as error:
-        sentence = monitor.explained(error)
+        sentence = monitor.explanation(error)
         _record(run, "failed", sentence or f"{type(error).__name__}: {error}"[:1000])
         if sentence:
             raise MachineError(sentence) from error
         raise
     run.record("done")
     log.info("run %s done; tables in %s", run.run_id, lake.root)
+
+
+def _session(form: logs.LogFormat, settings: Settings) -> SparkSession:
+    """The job's session."""
+    from xlclass.encoders.capacity import available_memory
+    from xlclass.lake.session import open_session
+
+    free_bytes = available_memory()  # before the session takes its share
+    spark = open_session(form.job)
+    spark.sparkContext.setLocalProperty(logs.LOCAL_PROPERTY, form.to_text())
+    if form.job in _ENCODING_JOBS and spark.sparkContext.master.startswith("local"):
+        _warn_of_little_memory(spark, settings, free_bytes)
+    return spark
+
+
+def _warn_of_little_memory(spark: SparkSession, settings: Settings, free_bytes: int | None) -> None:
+    """Logs a warning if the encoder's workers need more memory than was free; the job goes on, as a small catalogue may need less."""
+    from xlclass.encoders.capacity import parse_size, require_memory, worker_bytes
+
+    try:
+        heap = parse_size("spark.driver.memory", spark.conf.get("spark.driver.memory", "1g"))
+        require_memory(spark.sparkContext.defaultParallelism, free_bytes, heap, worker_bytes(settings.encoder))
+    except MachineError as error:
+        log.warning("%s", error)
+
+
+def _record(run: Run, outcome: str, message: str) -> None:
+    """Writes the run's row; if that fails too (a full disk), logs a warning, so that the first failure is the one reported."""
+    try:
+        run.record(outcome, message)
+    except Exception as error:
+        log.warning("the run's row could not be written: %.200s", error)

@@ -175,11 +175,12 @@ def _disk(context: _Context) -> str:
 
 
 def _session(context: _Context) -> str:
-    from xlclass.lake.session import open_session
+    from xlclass.lake.session import open_session, require_workers
 
     context.free_memory = available_memory()
     os.environ.setdefault("PYSPARK_SUBMIT_ARGS", "--conf spark.ui.showConsoleProgress=false pyspark-shell")  # no progress bar among the findings
     spark = context.results["session"] = open_session("doctor")
+    require_workers(spark)
     parallelism = spark.sparkContext.defaultParallelism
     return f"Spark {spark.version} on {spark.sparkContext.master}, {parallelism} parallel tasks; the workers run the driver's Python and xlclass versions"
 

@@ -36,7 +36,7 @@ def evaluate(run: Run, version: ModelVersion) -> str:
         ModelError: the lake has no predictions of `version`.
     """
     with run.step("evaluate") as step:
-        manifest = version.load().manifest
+        manifest = version.manifest()
         videos = run.lake.read(VIDEOS)
         predictions = run.lake.read(PREDICTIONS).where(F.col("model_version") == version.name)
         predictions_digest = _digest(predictions, "input_digest")
@@ -57,7 +57,7 @@ def _digest(rows: DataFrame, *columns: str) -> list[int | None]:
 
 def _evaluate(run: Run, evaluation_id: str, version: ModelVersion, predictions: DataFrame, videos: DataFrame) -> int:
     """Number of scored test videos, after their scores have been counted on the cluster and written to the tables."""
-    manifest = version.load().manifest
+    manifest = version.manifest()
     scored = scored_videos(predictions, videos, manifest).persist()
     try:
         scores = score_languages(scored, manifest["categories"])

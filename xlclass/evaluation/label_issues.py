@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 
 from xlclass.lake import evaluations
 from xlclass.lake.runs import Run
+from xlclass.lake.session import require_workers
 from xlclass.model.bundle import ModelVersion
 from xlclass.quality.crossfit import NUM_FOLDS, out_of_fold
 from xlclass.quality.label_quality import CHAMPION, JUDGED, OUT_OF_FOLD, mislabelled, worth_labelling
@@ -38,7 +39,7 @@ def find_label_issues(run: Run, version: ModelVersion, evaluation_id: str) -> No
         limit = run.settings.labels.per_language
         if not limit or evaluations.has_rows(run.lake, LABEL_ISSUES, evaluation_id):
             return
-        issues = [tuple(row) for row in mislabelled(judged_videos(run, version), version.load().categories, limit).collect()]
+        issues = [tuple(row) for row in mislabelled(judged_videos(run, version), version.manifest()["categories"], limit).collect()]
         issues += worth_labelling(unlabelled_videos(run, version), limit)
         evaluations.add_rows(run.lake, LABEL_ISSUES, [(evaluation_id, *issue) for issue in issues], evaluation_id)
         step.num_rows = len(issues)
@@ -46,7 +47,8 @@ def find_label_issues(run: Run, version: ModelVersion, evaluation_id: str) -> No
 
 def judged_videos(run: Run, version: ModelVersion) -> DataFrame:
     """The labelled videos with out-of-sample confidences: the columns `label_quality.JUDGED`."""
-    manifest = version.load().manifest
+    require_workers(run.lake.spark)
+    manifest = version.manifest()
     categories = F.array(*(F.lit(name) for name in manifest["categories"]))
     indices = F.transform("labels", lambda name: (F.array_position(categories, name) - 1).cast("int"))
     labelled = labelled_videos(run.lake.read(VIDEOS).where("text_hash IS NOT NULL"), manifest).withColumn("labels", indices)
@@ -88,7 +90,7 @@ def unlabelled_videos(run: Run, version: ModelVersion) -> DataFrame:
         .where("size(labels) = 0 AND text_hash IS NOT NULL")
         .select("video_id", "language", "text_hash")
         .join(predictions.select("video_id", "top_category", "top_confidence"), "video_id", how="inner")
-        .join(_vectors(run, version.load().manifest), ["video_id", "text_hash"], how="inner")
+        .join(_vectors(run, version.manifest()), ["video_id", "text_hash"], how="inner")
     )
 
 

@@ -1,4 +1,4 @@
-"""What watches a run from beside it: how far it is, and whether there is any worker left to do it."""
+"""Watches a run while it works: shows its progress, and stops it if it waits too long for workers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from xlclass.lake.runs import Run
 from xlclass.runtime import logs
 
 log = logging.getLogger(__name__)
-_SECONDS = 1.0  # between two looks
-_LOG_SECONDS = 60.0  # between two lines in a log; a terminal's line is renewed at every look
+_POLL_SECONDS = 1.0
+_LOG_SECONDS = 60.0  # between two lines of a log; a terminal's line is renewed at every poll
 _FULL_DISK = ("No space left on device", "Disk quota exceeded")
 
 
 class Monitor:
-    """While the block runs: a line of progress, and an end to a run that has waited too long for workers."""
+    """While the block runs, shows a line of progress, and stops a run that has waited too long for workers."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -25,51 +25,51 @@ class Monitor:
         self._limit = run.settings.backfill.no_worker_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
-        self._gave_up = False
-        self._shown = time.monotonic()
+        self._cancelled = False
+        self._shown_at = time.monotonic()
         self._at_terminal = logs.is_terminal()
 
     def __enter__(self) -> Monitor:
-        """Begins to watch."""
+        """Starts to watch."""
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        """Ends watching."""
+        """Stops watching."""
         self._stopped.set()
         self._thread.join()
         logs.show_progress("")
 
-    def explained(self, error: BaseException) -> str | None:
-        """One sentence for a failure of the machines, null for any other."""
-        if self._gave_up:
+    def explanation(self, error: BaseException) -> str | None:
+        """One sentence for an error that the machines caused; null for any other error."""
+        if self._cancelled:
             return (
-                f"there was no worker for {self._limit} s (backfill.no_worker_seconds), so the run was given up: "
-                "start workers and run the same command again, it goes on where it stopped"
+                f"there was no worker for {self._limit} s (backfill.no_worker_seconds), so the run was stopped: "
+                "start workers and run the same command again, it resumes where it stopped"
             )
         if any(words in str(error) for words in _FULL_DISK):
-            return f"a disk is full ({self._run.lake.root}, or Spark's temporary folder): make room and run the same command again, it goes on where it stopped"
+            return f"a disk is full ({self._run.lake.root}, or Spark's temporary folder): make room and run the same command again, it resumes where it stopped"
         return None
 
     def _watch(self) -> None:
         is_local = self._context.master.startswith("local")
-        alone_since = None
-        while not self._stopped.wait(_SECONDS):
+        no_worker_since = None
+        while not self._stopped.wait(_POLL_SECONDS):
             self._show()
             if is_local or self._num_executors():
-                alone_since = None
-            elif alone_since is None:
-                alone_since = time.monotonic()
-            elif time.monotonic() - alone_since > self._limit:
-                self._gave_up = True
+                no_worker_since = None
+            elif no_worker_since is None:
+                no_worker_since = time.monotonic()
+            elif time.monotonic() - no_worker_since > self._limit:
+                self._cancelled = True
                 self._context.cancelAllJobs()
                 return
 
     def _num_executors(self) -> int:
-        return len(self._context._jsc.sc().statusTracker().getExecutorInfos()) - 1  # one is the driver
+        return len(self._context._jsc.sc().statusTracker().getExecutorInfos()) - 1  # the driver is listed as one
 
     def _show(self) -> None:
-        """How far the running stage of the encoding step is."""
+        """Shows how far the largest running stage of the current step is, if the step says how many videos it expects."""
         step = self._run.steps[-1] if self._run.steps else None
         if step is None or not step.num_expected:
             return
@@ -78,13 +78,13 @@ class Monitor:
         if not stages:
             return
         stage = max(stages, key=lambda info: info.numTasks)
-        done = step.num_expected * stage.numCompletedTasks / stage.numTasks
-        seconds = time.monotonic() - step.started
-        if not done or not self._at_terminal and time.monotonic() - self._shown < _LOG_SECONDS:
+        num_done = step.num_expected * stage.numCompletedTasks / stage.numTasks
+        if not num_done or not self._at_terminal and time.monotonic() - self._shown_at < _LOG_SECONDS:
             return
-        self._shown = time.monotonic()
-        left = seconds * (step.num_expected - done) / done
-        line = f"{step.name}: {done:,.0f} of {step.num_expected:,} videos, {done / seconds:,.0f} a second, {left / 60:.0f} min left"
+        self._shown_at = time.monotonic()
+        seconds = self._shown_at - step.started
+        seconds_left = seconds * (step.num_expected - num_done) / num_done
+        line = f"{step.name}: {num_done:,.0f} of {step.num_expected:,} videos, {num_done / seconds:,.0f} a second, {seconds_left / 60:.0f} min left"
         if self._at_terminal:
             logs.show_progress(line)
         else:

@@ -166,6 +166,15 @@ class ModelVersion:
         """
         _require_calibrated(Path(self.folder), self.manifest())
 
+    def require(self, encoder_id: str, preparation_version: str) -> None:
+        """Nothing, if it can be loaded and fits vectors of that encoder and texts of that preparation; without TensorFlow.
+
+        Raises:
+            ModelError: it cannot be loaded, or does not fit.
+        """
+        self.check()
+        Bundle(None, self.manifest()).require(encoder_id, preparation_version)
+
     def manifest(self) -> dict[str, Any]:
         """Its manifest, all files checked, whatever xlclass it is of.
 

@@ -49,7 +49,7 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
             run.source, run.source_version = plan.source, plan.source_version
         else:
             if version:  # after `require_same`: if the settings changed since a kill, the names of the changed settings say more
-                version.load().require(encoder.encoder_id, run.preparation.version)
+                version.require(encoder.encoder_id, run.preparation.version)
             if not options.dry_run:
                 plans.drop()  # rows staged by a run that was killed while it planned
             plan, are_scored = Planner(run, catalogue, plans, encoder, version, options).planned(intent)

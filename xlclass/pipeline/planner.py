@@ -16,7 +16,7 @@ from xlclass.encoders.capacity import SECONDS_PER_ROW
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.errors import LakeError
 from xlclass.lake.runs import Run, last_source_version, seconds_per_video
-from xlclass.lake.session import in_background
+from xlclass.lake.session import in_background, require_workers
 from xlclass.lake.sources import Catalogue
 from xlclass.lake.staging import Plan, Plans
 from xlclass.model.bundle import ModelVersion
@@ -183,6 +183,7 @@ class Planner:
         version_before = rows[0]["profile_version"] if rows else None
         if self.options.dry_run or version_before and not self.options.full:
             return version_before, 0
+        require_workers(lake.spark)
         profiles = channel_profiles(self.catalogue.rows.where(~F.col("unreadable"))).persist()
         contents = profiles.agg(F.count("*"), F.bit_xor(F.xxhash64("channel_id", "tags", "language", "num_videos"))).first()
         version = settings_digest(list(contents))

@@ -14,6 +14,7 @@ from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.catalog.text import Preparation
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import embed_udf, freeze_loaded, set_up_task
+from xlclass.lake.session import require_workers
 from xlclass.model.bundle import Decisions, ModelVersion
 from xlclass.schemas import PART_TEXT, PREDICTION_LOG, VECTOR_DTYPE, pack_vectors
 
@@ -35,6 +36,7 @@ _DECISION = """top_category string, top_confidence float, categories array<struc
 
 def prepare_videos(rows: DataFrame, preparation: Preparation, taxonomy: Taxonomy) -> DataFrame:
     """Rows of `videos`, with `is_new`, from accepted rows of a catalogue with `input_digest`, `channel_tags`, `channel_language`, `is_new`."""
+    require_workers(rows.sparkSession)
     prepared = _prepare_udf(preparation)(*_INPUTS).alias("prepared")
     return rows.select("*", prepared).select(
         "video_id",
@@ -91,6 +93,7 @@ def encode_key(encoder_id: str) -> Column:
 
 def encode_videos(videos: DataFrame, spec: EncoderSpec, num_partitions: int, threads: int) -> DataFrame:
     """Rows of `embeddings`, with `is_new`, from rows of `videos` with `is_new`; the texts are spread over `num_partitions` tasks first."""
+    require_workers(videos.sparkSession)
     embed = embed_udf(spec, threads)
     return videos.repartition(num_partitions).select(
         "video_id",
@@ -112,6 +115,7 @@ def classification_digest(version: ModelVersion) -> Column:
 
 def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: str, threads: int) -> DataFrame:
     """Rows of `predictions`, with `is_new` if the rows of `embeddings` have it: the model version over one table, no join, no encoding."""
+    require_workers(embeddings.sparkSession)
     return embeddings.select("*", _decide_udf(version, threads)("vector", "language").alias("decision")).select(
         "video_id",
         "language",

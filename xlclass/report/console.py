@@ -39,7 +39,7 @@ def summary(run: Run, evaluation_id: str, version: ModelVersion, encoder: Encode
     scores = run.lake.scan(LANGUAGE_ACCURACY, "language", "support", "top1", "majority_baseline", "top1_at_50", where=of_evaluation)
     by_language = {score["language"]: score for score in scores}
     lines = [LanguageLine(**row, **_score_fields(by_language.get(row["language"]))) for row in confidences]
-    return language_table(lines, version.load().manifest["languages"], encoder.languages) + f"\n\ntables: {run.lake.root}"
+    return language_table(lines, version.manifest()["languages"], encoder.languages) + f"\n\ntables: {run.lake.root}"
 
 
 def _score_fields(score: dict[str, Any] | None) -> dict[str, Any]:

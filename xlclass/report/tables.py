@@ -36,7 +36,7 @@ def report_page(run: Run, version: ModelVersion, encoder: EncoderSpec) -> str:
             lake=run.lake.root,
             model_version=version.name,
             created_at=utc_now().strftime("%Y-%m-%d %H:%M"),
-            training_languages=version.load().manifest["languages"],
+            training_languages=version.manifest()["languages"],
             encoder_languages=encoder.languages,
             categories=run.taxonomy.names,
             evaluated_at=evaluated_at,
