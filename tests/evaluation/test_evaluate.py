@@ -52,12 +52,9 @@ EVALUATED = (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENC
 
 
 @pytest.fixture(scope="module")
-def evaluated(classified_in, tmp_path_factory):
+def evaluated(evaluated_copy, tmp_path_factory):
     """A run on a lake of scored videos, its model version, and the evaluation's id."""
-    from samples import ROWS
-
-    run, version = classified_in(tmp_path_factory.mktemp("evaluated"), ROWS)
-    return run, version, evaluate(run, version)
+    return evaluated_copy(tmp_path_factory.mktemp("evaluated") / "copy")
 
 
 def test_predictions_are_what_the_bundle_decides(evaluated, spark):

@@ -1,7 +1,6 @@
 """latest_*: the champion's newest evaluation and nothing else, rewritten only when it is another."""
 
 import pytest
-from samples import ROWS
 
 from xlclass.evaluation.evaluate import evaluate
 from xlclass.lake.evaluations import original, publish_latest
@@ -9,10 +8,10 @@ from xlclass.schemas import LANGUAGE_CONFIDENCE, LATEST, PREDICTIONS
 
 
 @pytest.fixture(scope="module")
-def evaluated(classified_in, tmp_path_factory):
+def evaluated(evaluated_copy, tmp_path_factory):
     """A run whose lake has an evaluation of its champion, the evaluation's id, and the champion."""
-    run, version = classified_in(tmp_path_factory.mktemp("evaluated"), ROWS)
-    return run, evaluate(run, version), version
+    run, version, evaluation_id = evaluated_copy(tmp_path_factory.mktemp("evaluated") / "copy")
+    return run, evaluation_id, version
 
 
 def _state(lake):
