@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from samples import PIP_CACHE
 
 from xlclass.cookbook import queries
 
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.slow
 
 
 LIMIT = 3_600  # seconds for the set-up and all jobs
-PIP_CACHE = Path(os.environ.get("PIP_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "pip")).expanduser()
 OFFLINE = ("unshare", "--net", "--map-root-user", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 
 

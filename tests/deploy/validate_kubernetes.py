@@ -1,6 +1,6 @@
-"""Run by the environment of kubernetes.txt: prints the documents of YAML files as JSON, each checked against Kubernetes's own JSON schema.
+"""Run by the environment of kubernetes.txt: prints the documents of YAML files as JSON after validation against Kubernetes's JSON schema.
 
-A kind of an operator's has no schema there; the test checks it field by field.
+An operator's kind has no schema there; the test checks it field by field.
 """
 
 import json
@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 
-def checked(file: str) -> list[dict]:
+def validated(file: str) -> list[dict]:
     """The documents of the file."""
-    import kubernetes_validate  # neither is there where pytest collects this file
+    import kubernetes_validate  # missing where pytest collects this file
     import yaml
 
     documents = list(yaml.safe_load_all(Path(file).read_text(encoding="utf-8")))
@@ -21,4 +21,4 @@ def checked(file: str) -> list[dict]:
 
 
 if __name__ == "__main__":
-    json.dump([document for file in sys.argv[1:] for document in checked(file)], sys.stdout)
+    json.dump([document for file in sys.argv[1:] for document in validated(file)], sys.stdout)
