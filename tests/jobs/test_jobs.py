@@ -14,6 +14,7 @@ from job_runs import BIN, DEMO_SETTINGS, demo_settings, run_in_session, submit
 from samples import LANGUAGES
 
 from xlclass.cli import main
+from xlclass.lake.lease import Lease
 from xlclass.lake.registry import Registry
 
 pytestmark = pytest.mark.spark
@@ -192,6 +193,7 @@ WRONG = {  # settings, and what the job's last line has to contain
         "settings.toml: source.columns.description: the source has no column plot",
     ),
     "no encoder": (GOOD.replace('"embedded"', '"no/such/model"'), "settings.toml: encoder.model: there is no SavedModel"),
+    "truncated encoder": (GOOD.replace('"embedded"', '"truncated"'), "is it whole? Copy it anew"),
 }
 
 
@@ -209,8 +211,10 @@ def _refusal(spark, job: str, *arguments: str, cwd: Path) -> str:
     return _only_line(job, done.stderr)
 
 
-def test_wrong_settings_end_with_one_sentence_and_exit_code_2(spark, tmp_path):
+def test_wrong_settings_end_with_one_sentence_and_exit_code_2_before_any_row_is_read(spark, fake_encoder, tmp_path):
     write_catalogue(tmp_path, VIDEOS)
+    graph = Path(shutil.copytree(fake_encoder.path, tmp_path / "truncated"), "saved_model.pb")
+    graph.write_bytes(graph.read_bytes()[:1000])
     failures = {}
     for name, (settings, sentence) in WRONG.items():
         (tmp_path / "settings.toml").write_text(settings, encoding="utf-8")
@@ -218,11 +222,21 @@ def test_wrong_settings_end_with_one_sentence_and_exit_code_2(spark, tmp_path):
         if sentence not in refusal:
             failures[name] = refusal
     assert failures == {}
+    assert {table.name for table in (tmp_path / "lake").iterdir()} == {"runs"}
 
 
 def test_missing_settings_file_and_missing_champion_are_named(spark, tmp_path):
     assert f"there is no settings file {tmp_path / 'none.toml'}" in _refusal(spark, "train", "--conf", "none.toml", cwd=tmp_path)
     assert "has no champion" in _refusal(spark, "report", *DEMO_ARGUMENTS, "empty", cwd=tmp_path)
+
+
+def test_backfill_leaves_a_lake_that_another_run_holds(spark, classified_system, tmp_path):
+    folder = Path(shutil.copytree(classified_system, tmp_path / "copy"))
+    before = _versions(folder / "lake")
+    with Lease(str(folder / "lake"), "other", "backfill", 60):
+        assert "is being changed by run other" in _refusal(spark, "backfill", "--conf", "settings.toml", cwd=folder)
+    after = _versions(folder / "lake")
+    assert {name for name in after if after[name] != before.get(name)} == {"runs"}
 
 
 def test_spark_submit_ends_a_users_mistake_with_one_sentence_and_no_secret(spark, tmp_path):
