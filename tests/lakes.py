@@ -1,4 +1,4 @@
-"""Lakes that take long to make. Each is made once per test run; a module that changes one works on a copy."""
+"""Lakes and an encoder that take long to make. Each is made once per test run; a module that changes one works on a copy."""
 
 import json
 import shutil
@@ -61,6 +61,14 @@ def evaluated_copy(made_once, new_run, classified_system) -> Callable[[Path], tu
         return run, Registry(run.lake.root).champion(), (folder / "evaluation_id").read_text()
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def muse_cache(made_once) -> Path:
+    """An encoder cache in which this checkout's code has built the embedded MUSE."""
+    from xlclass.encoders.muse.build import embedded_encoder
+
+    return made_once("muse", embedded_encoder)
 
 
 @pytest.fixture(scope="session")
