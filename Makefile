@@ -8,7 +8,7 @@ export PYSPARK_PYTHON := $(BIN)/python
 unexport SPARK_HOME
 DIST ?= dist
 CONF ?= conf/cluster.toml
-SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
+TWO_PROCESSES = -n 2 --dist loadfile --no-loadscope-reorder
 ENVIRONMENT = $(DIST)/environment-$(shell sha256sum constraints.txt | cut -c -16).tar.gz
 
 .PHONY: help setup demo test test-all test-fast test-slow test-faults test-deploy check format bench dist package environment clean
@@ -27,29 +27,29 @@ $(READY): setup.py constraints.txt
 	@$(BIN)/xlclass setup --conf conf/local.toml
 	@touch $@
 
-demo: $(READY)  ## categorise the embedded catalogue in 24 languages and print how well
+demo: $(READY)  ## categorise the embedded catalogue in 24 languages and print the accuracy
 	@python -m xlclass.runtime.requirements
 	@spark-submit jobs/pipeline.py --conf conf/local.toml
 
-test: $(READY)  ## all tests but the long ones
+test: $(READY)  ## all tests but the long ones: ten minutes on two cores
 	@python -m xlclass.runtime.requirements
-	@pytest $(SIDE_BY_SIDE) -m "not slow and not fault and not deploy"
+	@pytest $(TWO_PROCESSES) -m "not slow and not fault and not deploy"
 
-test-all: $(READY)  ## test, test-slow and test-deploy in one go, which makes the demo's lake once: what CI runs
+test-all: $(READY)  ## test, test-slow and test-deploy in one run that shares lakes; DEPLOY=no leaves test-deploy out; CI runs it
 	@python -m xlclass.runtime.requirements
-	@pytest $(SIDE_BY_SIDE) -m "not fault"
+	@pytest $(TWO_PROCESSES) -m "not fault$(if $(filter no,$(DEPLOY)), and not deploy)"
 
 test-fast: $(READY)  ## the tests that need no Spark: seconds
 	@pytest -m "not slow and not fault and not deploy and not spark"
 
-test-slow: $(READY)  ## the long tests: single jobs on the demo's lake, a newcomer's path, without the network
-	@pytest $(SIDE_BY_SIDE) -m slow
+test-slow: $(READY)  ## the long tests: jobs on the demo's lake, a fresh clone without a network, a fault of each kind
+	@pytest $(TWO_PROCESSES) -m slow
 
-test-faults: $(READY)  ## a cluster, and what breaks a backfill: processes killed, disks filled; half an hour
-	@pytest -m fault
+test-faults: $(READY)  ## a cluster, and faults that break a backfill: killed processes, full disks; half an hour
+	@pytest tests/faults tests/jobs/test_cluster.py
 
 test-deploy: $(READY)  ## the image's script in a fresh Debian root, and the DAG in a real Airflow; a quarter of an hour
-	@pytest $(SIDE_BY_SIDE) -m deploy
+	@pytest $(TWO_PROCESSES) -m deploy
 
 check: $(READY)  ## lint, format and types
 	@ruff check .

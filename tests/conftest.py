@@ -1,8 +1,8 @@
-"""One Spark session for all tests, a small literal catalogue, and an encoder that costs nothing."""
+"""One Spark session per test process, a small literal catalogue, and a small encoder. `lakes.py` has the lakes that several modules read."""
 
+import fcntl
 import json
 import os
-import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,30 +12,51 @@ import pytest
 from xlclass.config import Settings, load_settings
 from xlclass.encoders.contract import EncoderSpec
 
+pytest_plugins = ["lakes"]
 ROOT = Path(__file__).parent.parent
 FAKE_DIM = 8
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=400m"  # a JVM's options: with the 48 MB of this level it would throw code away all the time
-
-ANALYSTS = ("tests/cookbook/test_cookbook.py", "tests/lake/test_readers.py")  # both read `analyst_lake`, which takes two minutes: one worker makes it for both
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=400m"  # JVM options; with the 48 MB of this level the JVM evicts compiled code all the time
+LONGEST_FIRST = [  # pytest-xdist gives out whole files in this order: two processes end together if the long files come first
+    "tests/test_newcomer.py",
+    "tests/deploy/test_install.py",
+    "tests/jobs/test_jobs.py",
+    "tests/pipeline/test_backfill.py",
+    "tests/faults/test_faults.py",
+    "tests/deploy/test_airflow.py",
+    "tests/cookbook/test_cookbook.py",
+    "tests/evaluation/test_evaluate.py",
+    "tests/training/test_promotion.py",
+    "tests/evaluation/test_label_issues.py",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {ROOT / file: number for number, file in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.spark)
 
 
-@pytest.hookimpl(optionalhook=True)  # of pytest-xdist, whose own groups do nothing with pytest 9
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Files are shared out whole, those of ANALYSTS as one."""
-    from xdist.scheduler import LoadFileScheduling
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Gives the folder of a name, filled once per test run: the first process that asks for it fills it, another one waits."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made_once"
+    shared.mkdir(exist_ok=True)
 
-    class Scheduling(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = super()._split_scope(nodeid)
-            return ANALYSTS[0] if file in ANALYSTS else file
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, is_filled = shared / name, shared / f"{name}.filled"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not is_filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a process whose attempt failed
+                folder.mkdir()
+                fill(folder)
+                is_filled.touch()
+        return folder
 
-    return Scheduling(config, log)
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -52,10 +73,11 @@ def spark():
 
 
 @pytest.fixture(scope="session")
-def fake_encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderSpec:
-    """A real SavedModel of the contract that needs no model: words counted by hash, L2 norm 1.
+def fake_encoder(made_once) -> EncoderSpec:
+    """A SavedModel of the contract without trained weights: words counted by hash, L2 norm 1.
 
     It fails on a batch with "breaks the encoder" in a text, and gives NaN for a text with "is no number" in it.
+    All processes use one, because two saves of one graph have different digests.
     """
     from xlclass.encoders.saved_model import saved_model_encoder
     from xlclass.runtime.tensorflow_import import quiet_tensorflow_import
@@ -74,9 +96,7 @@ def fake_encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderSpec:
             counts = tf.reduce_sum(tf.one_hot(words, FAKE_DIM), axis=1)
             return tf.where(nowhere[:, None], float("nan"), tf.math.l2_normalize(counts + 0.01, axis=1))
 
-    folder = tmp_path_factory.mktemp("fake") / "encoder"
-    fake = Fake()
-    tf.saved_model.save(fake, str(folder))
+    folder = made_once("fake_encoder", lambda folder: tf.saved_model.save(Fake(), str(folder)))
     return saved_model_encoder(str(folder), ["en", "fr"])
 
 
@@ -207,14 +227,12 @@ def settings_in(fake_encoder: EncoderSpec) -> Callable[..., Settings]:
 
 
 @pytest.fixture(scope="session")
-def empty_lake(spark, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake whose tables hold nothing: a test with a catalogue begins with a copy of it, for to make them takes Spark ten seconds."""
+def empty_lake(spark, made_once) -> Path:
+    """A lake with empty tables. A test with a catalogue starts from a copy, because creating the tables takes Spark ten seconds."""
     from xlclass.lake.tables import Lake
     from xlclass.schemas import TABLES
 
-    folder = tmp_path_factory.mktemp("empty") / "lake"
-    Lake(spark, str(folder)).ensure(*TABLES)
-    return folder
+    return made_once("empty_lake", lambda folder: Lake(spark, str(folder)).ensure(*TABLES))
 
 
 @pytest.fixture(scope="session")
@@ -262,36 +280,3 @@ def classified_in(new_run) -> Callable[..., tuple]:
         return run, version
 
     return make
-
-
-ODD_VIDEOS = [  # what the demo lacks and analysts ask about
-    {"video_id": None, "title": "no identifier", "labels": []},
-    {"video_id": "twice", "title": "the same video", "labels": [], "updated_at": "2026-01-01T00:00:00Z"},
-    {"video_id": "twice", "title": "the same video, a week later", "labels": [], "updated_at": "2026-01-08T00:00:00Z"},
-    {"video_id": "nothing", "title": "", "labels": [], "language": "de"},  # no text, no vector, no category
-    {"video_id": "copy1", "title": "We play the newest game with all our friends", "labels": [], "language": "de"},  # declared wrongly, and uploaded twice
-    {"video_id": "copy2", "title": "We play the newest game with all our friends", "labels": [], "language": "en"},
-]
-
-
-@pytest.fixture(scope="session")
-def analyst_lake(spark, fake_encoder, tmp_path_factory):
-    """The folder of a lake that the jobs made of the demo and ODD_VIDEOS: two champions, two evaluations, a run that was refused."""
-    from xlclass.cli.job import run_job
-
-    demo = [json.loads(line) for file in sorted((ROOT / "xlclass" / "catalog" / "demo").glob("*.jsonl")) for line in file.read_text("utf-8").splitlines()]
-    folder = tmp_path_factory.mktemp("analysts")
-    write_catalogue(folder, demo + [dict.fromkeys(demo[0]) | row for row in ODD_VIDEOS])
-    columns = SETTINGS.replace('"channel"', '"channel_id"').replace('labels = "labels"', 'labels = "labels"\ncountries = "country"')
-    settings = columns.format(encoder=fake_encoder.path, taxonomy=ROOT / "conf" / "taxonomy.toml").replace(
-        "min_training_videos = 2", "min_training_videos = 10"
-    )
-    body = runpy.run_path(str(ROOT / "jobs" / "pipeline.py"))["body"]
-
-    def pipeline(text: str) -> int:
-        (folder / "settings.toml").write_text(text, encoding="utf-8")
-        return run_job("pipeline", "", body, argv=["--conf", str(folder / "settings.toml")])
-
-    assert [pipeline(f"{settings}[training]\nmax_epochs = {num}\n") for num in (1, 20)] == [0, 0]  # the second is better
-    assert pipeline(settings.replace('"description"', '"plot"')) == 2
-    return folder / "lake"

@@ -1,6 +1,11 @@
-"""Rows and names that several test modules share."""
+"""Rows, names and folders that several test modules share."""
 
-TITLES = {  # whole sentences: the language of a few loose words is anybody's guess
+import os
+from pathlib import Path
+
+PIP_CACHE = Path(os.environ.get("PIP_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "pip")).expanduser()
+
+TITLES = {  # whole sentences: a few loose words do not tell their language
     ("en", "music"): "this is my favourite song on the guitar",
     ("en", "sports"): "the best goals of the football season",
     ("en", "gaming"): "we play the new game with our friends",

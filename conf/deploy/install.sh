@@ -20,7 +20,8 @@ groupadd --gid 10001 "$user"
 useradd --uid 10001 --gid 10001 --create-home --home-dir "$home" --shell /usr/sbin/nologin "$user"
 
 python3 -m venv "$place/.venv"
-"$place/.venv/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check --constraint "$source/constraints.txt" "$source[muse]"
+[ -n "${PIP_CACHE_DIR:-}" ] || export PIP_NO_CACHE_DIR=1  # keeps pip's downloads out of the image
+"$place/.venv/bin/pip" install --quiet --disable-pip-version-check --constraint "$source/constraints.txt" "$source[muse]"
 
 cp -R "$source/jobs" "$source/conf" "$place/"
 install -m 755 "$source/conf/deploy/entrypoint.sh" "$place/entrypoint.sh"

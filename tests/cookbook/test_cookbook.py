@@ -1,4 +1,4 @@
-"""The cookbook's queries: Spark and DuckDB give the same rows on a lake that the jobs wrote."""
+"""The cookbook's queries: each gives the same rows in Spark and in DuckDB, on a lake that the jobs wrote."""
 
 import math
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ MACRO = READING.split("```sql\n")[1].split(";")[0]
 
 @pytest.fixture(scope="module")
 def engines(spark, analyst_lake):
-    """For each engine, a function from SQL to column names and rows; the tables are read as in the data dictionary."""
+    """Per engine a function from SQL to column names and rows, over the lake's tables opened as the data dictionary shows."""
     session, lake = spark.newSession(), duckdb.connect()
     lake.execute("SET TimeZone = 'UTC'")
     session.conf.set("spark.sql.session.timeZone", "UTC")
@@ -33,17 +33,17 @@ def engines(spark, analyst_lake):
 
     def by_spark(sql):
         rows = session.sql(sql)
-        return rows.columns, [[plain(value) for value in row] for row in rows.collect()]
+        return rows.columns, [[comparable(value) for value in row] for row in rows.collect()]
 
     def by_duckdb(sql):
         rows = lake.execute(sql)
-        return [column[0] for column in rows.description], [[plain(value) for value in row] for row in rows.fetchall()]
+        return [column[0] for column in rows.description], [[comparable(value) for value in row] for row in rows.fetchall()]
 
     return {"Spark": by_spark, "DuckDB": by_duckdb}
 
 
-def plain(value):
-    """A value in the same form from both engines: decimals as floats, times in UTC."""
+def comparable(value):
+    """Decimals as floats, and times in UTC; Spark collects times without a zone, in the machine's."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, datetime):
@@ -51,45 +51,48 @@ def plain(value):
     return value
 
 
-def same(a, b):
-    """True if two values are equal; numbers may differ in the last digit that the queries round to."""
+def is_same(a, b):
+    """Whether two values are equal; numbers may differ in the last digit that the queries round to."""
     if isinstance(a, float) or isinstance(b, float):
         return a is not None and b is not None and math.isclose(a, b, rel_tol=1e-5, abs_tol=1.01e-4)
     return a == b
 
 
-def assert_same(left, right):
-    assert left[0] == right[0]
-    assert len(left[1]) == len(right[1])
-    different = [(a, b) for a, b in zip(left[1], right[1], strict=True) if not all(map(same, a, b))]
-    assert different == []
+def difference(by_spark, by_duckdb):
+    """What differs between the answers of the two engines; null if nothing does."""
+    if not by_spark[1]:
+        return "no rows: the lake lacks what the query looks for, or the query is wrong"
+    if by_spark[0] != by_duckdb[0]:
+        return by_spark[0], by_duckdb[0]
+    if len(by_spark[1]) != len(by_duckdb[1]):
+        return f"{len(by_spark[1])} rows in Spark, {len(by_duckdb[1])} in DuckDB"
+    return [(a, b) for a, b in zip(by_spark[1], by_duckdb[1], strict=True) if not all(map(is_same, a, b))] or None
 
 
-@pytest.mark.parametrize("query", COMMON, ids=lambda query: query.name)
-def test_query_gives_the_same_rows_in_spark_and_duckdb(engines, query):
-    by_spark = engines["Spark"](query.sql)
-    assert by_spark[1], "no rows: the lake has no data for the query, or the query is wrong"
-    assert_same(by_spark, engines["DuckDB"](query.sql))
+def test_queries_give_the_same_rows_in_spark_and_duckdb(engines):
+    differences = {query.name: difference(engines["Spark"](query.sql), engines["DuckDB"](query.sql)) for query in COMMON}
+    assert {name: found for name, found in differences.items() if found} == {}
 
 
-@pytest.mark.parametrize("name", PAIRS)
-def test_query_of_two_dialects_gives_the_same_rows(engines, name):
-    results = {query.engine: engines[query.engine](query.sql) for query in named(name)}
-    assert set(results) == set(ENGINES)
-    assert results["Spark"][1]
-    assert_same(results["Spark"], results["DuckDB"])
+def test_queries_of_two_dialects_give_the_same_rows(engines):
+    differences = {}
+    for name in PAIRS:
+        answers = {query.engine: engines[query.engine](query.sql) for query in named(name)}
+        assert set(answers) == set(ENGINES), name
+        differences[name] = difference(answers["Spark"], answers["DuckDB"])
+    assert {name: found for name, found in differences.items() if found} == {}
 
 
-def test_alike_agrees_with_numpy(engines, analyst_lake):
+def test_query_alike_finds_the_same_neighbours_as_numpy(engines, analyst_lake):
     (query,) = named("alike")
-    found = engines["DuckDB"](query.sql)[1]
+    rows = engines["DuckDB"](query.sql)[1]
     table = deltalake.DeltaTable(analyst_lake / "embeddings").to_pandas().dropna(subset=["vector"]).sort_values("video_id", ignore_index=True)
     matrix = np.frombuffer(b"".join(table.vector), "<f2").reshape(len(table), -1).astype(np.float64)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
-    likeness = dict(zip(table.video_id, matrix @ matrix[0], strict=True))
-    assert len(found) == 10
-    assert [row[3] for row in found] == pytest.approx(sorted(likeness.values(), reverse=True)[1:11], abs=1e-4)
-    assert [row[3] for row in found] == pytest.approx([likeness[row[0]] for row in found], abs=1e-4)
+    cosines = dict(zip(table.video_id, matrix @ matrix[0], strict=True))
+    assert len(rows) == 10
+    assert [row[3] for row in rows] == pytest.approx(sorted(cosines.values(), reverse=True)[1:11], abs=1e-4)
+    assert [row[3] for row in rows] == pytest.approx([cosines[row[0]] for row in rows], abs=1e-4)
 
 
 def test_cookbook_has_at_least_15_queries_that_both_engines_run():
@@ -98,15 +101,19 @@ def test_cookbook_has_at_least_15_queries_that_both_engines_run():
     assert {query.engine for query in QUERIES} <= {None, *ENGINES}
 
 
-@pytest.mark.parametrize("query", QUERIES, ids=lambda query: f"{query.name}{query.engine or ''}")
-def test_query_is_a_question_and_sorts_its_rows(query):
-    assert query.question.rstrip(")").rpartition("?")[0] or query.question.endswith("?")
-    assert "ORDER BY" in query.sql
-    assert (ROOT / "xlclass" / "cookbook" / f"{query.theme}.sql").read_text(encoding="utf-8").count(query.text) == 1
+def test_queries_answer_a_question_and_sort_their_rows():
+    """Each also stands once in the file of its theme."""
+    failures = []
+    for query in QUERIES:
+        is_question = query.question.rstrip(")").rpartition("?")[0] or query.question.endswith("?")
+        count = (ROOT / "xlclass" / "cookbook" / f"{query.theme}.sql").read_text(encoding="utf-8").count(query.text)
+        if not is_question or "ORDER BY" not in query.sql or count != 1:
+            failures.append(query)
+    assert failures == []
 
 
-def test_query_changed_counts_different_top_categories(engines, analyst_lake):
-    """Against pandas, with one column per model version."""
+def test_query_changed_counts_the_videos_whose_category_differs_between_two_versions(engines, analyst_lake):
+    """Against pandas: the rows of both versions in the prediction log, pivoted."""
     log = deltalake.DeltaTable(analyst_lake / "prediction_log").to_pandas().dropna(subset=["top_category"])
     assert log.model_version.nunique() == 2
     wide = log.pivot(index="video_id", columns="model_version", values="top_category").dropna()
@@ -115,6 +122,6 @@ def test_query_changed_counts_different_top_categories(engines, analyst_lake):
     assert sum(row[-1] for row in engines["DuckDB"](query.sql)[1]) == (wide[first] != wide[second]).sum() > 0
 
 
-def test_named_lists_the_queries_in_its_error():
+def test_named_lists_the_queries_if_it_has_no_such_one():
     with pytest.raises(LakeError, match=r"the cookbook has no query nothing; it has: languages, declarations, .*steps"):
         named("nothing")

@@ -1,7 +1,8 @@
-"""The data dictionary: it shows every contract, and the committed page is up to date."""
+"""The data dictionary describes every table, and its page agrees with the contracts."""
 
 import os
 import re
+from argparse import Namespace
 
 import pytest
 from conftest import ROOT
@@ -23,7 +24,7 @@ def test_page_is_the_committed_one():
     assert text == PAGE.read_text(encoding="utf-8"), "xlclass tables --markdown > conf/TABLES.md"
 
 
-def test_page_links_to_existing_targets():
+def test_page_links_to_existing_sections_and_files():
     text = PAGE.read_text(encoding="utf-8")
     for table in TABLES:
         assert f"](#{table.name})" in text
@@ -37,7 +38,7 @@ def test_overview_has_a_line_per_table_with_its_grain():
     assert [line.split(maxsplit=1) for line in overview().splitlines()] == [[table.name, table.grain] for table in TABLES]
 
 
-def test_described_shows_the_whole_contract():
+def test_described_shows_every_part_of_a_contract():
     assert described(ODD).splitlines() == [
         "odd",
         "one row per a|b",
@@ -51,39 +52,37 @@ def test_described_shows_the_whole_contract():
     ]
 
 
-def test_section_escapes_markdown():
+def test_section_escapes_markdown_and_html():
     lines = section(ODD).splitlines()
     assert lines[2] == "One row per a\\|b."
     assert "| x | `map<string, float>` | no | &lt;b>a\\|b&lt;/b> |" in lines
     assert "- y_share: `y < 1`" in lines
 
 
-def test_table_named_lists_the_tables_in_its_error():
+def test_table_named_lists_the_tables_if_there_is_no_such_one():
     with pytest.raises(LakeError, match="there is no table video; there are: videos, channels, .*, runs"):
         table_named("video")
 
 
-@pytest.mark.parametrize(
-    ("name", "markdown", "cookbook", "expected"),
-    [
+def _printed(capsys, **arguments):
+    command.body(Namespace(**arguments))
+    return capsys.readouterr().out
+
+
+def test_command_prints_what_its_arguments_select(capsys):
+    both_dialects = "\n\n".join(query.text for query in queries() if query.name == "steps")
+    cases = [  # name, --markdown, --cookbook, what is printed
         (None, False, False, overview()),
         ("runs", False, False, described(table_named("runs"))),
         ("runs", True, False, section(table_named("runs"))),
         (None, True, False, page(queries()).rstrip("\n")),
         ("runs", False, True, next(query.text for query in queries() if query.name == "runs")),
-        ("steps", False, True, "\n\n".join(query.text for query in queries() if query.name == "steps")),
-    ],
-)
-def test_command_prints_the_requested_text(name, markdown, cookbook, expected, capsys):
-    from argparse import Namespace
-
-    command.body(Namespace(name=name, markdown=markdown, cookbook=cookbook))
-    assert capsys.readouterr().out == expected + "\n"
+        ("steps", False, True, both_dialects),
+    ]
+    for name, markdown, cookbook, expected in cases:
+        assert _printed(capsys, name=name, markdown=markdown, cookbook=cookbook) == expected + "\n", (name, markdown, cookbook)
 
 
 def test_command_lists_the_questions(capsys):
-    from argparse import Namespace
-
-    command.body(Namespace(name=None, markdown=False, cookbook=True))
-    printed = capsys.readouterr().out
+    printed = _printed(capsys, name=None, markdown=False, cookbook=True)
     assert all(query.question in printed for query in queries())

@@ -1,4 +1,4 @@
-"""conf/deploy/install.sh, the only step of the Dockerfile, runs in a fresh Debian of the same release: about six minutes."""
+"""conf/deploy/install.sh, which is all that the Dockerfile runs, in a fresh Debian of the same release. Some six minutes."""
 
 import re
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 import deltalake
 import pytest
 from conftest import ROOT
-from debian_root import NotHere, as_user, debian_root, in_root
+from debian_root import CannotMakeRoot, as_user, debian_root, in_root
 
 from xlclass.cli.main import main
 
@@ -16,19 +16,19 @@ RELEASES = {"12": "bookworm"}
 USER = 10001
 
 
-def dockerfile(instruction: str) -> list[str]:
-    """The arguments of that instruction, one text for each of its lines in the Dockerfile."""
-    return re.findall(rf"^{instruction} (.+)$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", ""), re.MULTILINE)
+def dockerfile(word: str) -> list[str]:
+    """The Dockerfile's lines that begin with `word`, without it."""
+    return re.findall(rf"^{word} (.+)$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", ""), re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """The root after the script, removed in the end: 4 GB."""
+    """The root folder after the script: 4 GB, removed at the end."""
     folder = tmp_path_factory.mktemp("debian") / "root"
     release = RELEASES[re.fullmatch(r"debian:(\d+)\.\d+-slim", dockerfile("FROM")[0]).group(1)]
     try:
         debian_root(folder, release)
-    except NotHere as reason:
+    except CannotMakeRoot as reason:
         pytest.skip(str(reason))
     done = in_root(folder, ["/source/conf/deploy/install.sh"])
     assert done.returncode == 0, done.stdout[-3000:]
@@ -38,7 +38,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def demo(root, tmp_path_factory):
-    """The lake of the main job, started as Spark on Kubernetes starts a driver in the image, and what it printed."""
+    """The lake of the main job, started as Spark on Kubernetes starts a driver in the image, and what the job printed."""
     lake = tmp_path_factory.mktemp("lake")
     shutil.chown(lake, USER, USER)
     for folder in (lake.parent, lake.parent.parent):
@@ -51,7 +51,7 @@ def demo(root, tmp_path_factory):
     return lake / "demo", done.stdout
 
 
-def test_dockerfile_only_runs_the_script_and_sets_its_user():
+def test_dockerfile_only_runs_the_script_and_switches_to_its_user():
     (run,) = dockerfile("RUN")
     assert run.split()[-1] == "/source/conf/deploy/install.sh"
     assert all(option.startswith("--mount=type=") for option in run.split()[:-1])
@@ -88,16 +88,17 @@ def test_classify_in_the_image_uses_the_model_of_the_lake(root, demo):
 @pytest.mark.deploy
 def test_image_belongs_to_root_and_holds_the_encoder(root):
     assert list(Path(root, "var/lib/xlclass/.cache/xlclass").glob("muse-*/model.sha256"))
-    owned = in_root(root, ["find", "/opt", "/usr", "/etc", "/var/lib/xlclass/.cache", "-user", str(USER)])
-    assert (owned.returncode, owned.stdout) == (0, "")
+    owned_by_user = in_root(root, ["find", "/opt", "/usr", "/etc", "/var/lib/xlclass/.cache", "-user", str(USER)])
+    assert (owned_by_user.returncode, owned_by_user.stdout) == (0, "")
+    assert not [name for name in (".cache/pip", "root/.cache/pip") if (root / name).exists()]
 
 
 @pytest.mark.deploy
-def test_executor_of_the_image_starts_sparks_backend(root, tmp_path):
-    """Without a driver it can only fail to connect: that shows that the class exists and accepts its options."""
-    variables = {"DRIVER_URL": "spark://nobody@127.0.0.1:1", "EXECUTOR_ID": "1", "EXECUTOR_CORES": "1", "EXECUTOR_MEMORY": "512m", "APPLICATION_ID": "app"}
-    variables |= {"EXECUTOR_POD_IP": "127.0.0.1", "EXECUTOR_POD_NAME": "pod", "RESOURCE_PROFILE_ID": "0", "JAVA_OPT_0": "-Dspark.driver.port=1"}
+def test_executor_of_the_image_starts_sparks_executor_backend(root, tmp_path):
+    """Up to the connection to a driver, which does not exist here: the class is found and takes the options."""
+    environment = {"DRIVER_URL": "spark://nobody@127.0.0.1:1", "EXECUTOR_ID": "1", "EXECUTOR_CORES": "1", "EXECUTOR_MEMORY": "512m", "APPLICATION_ID": "app"}
+    environment |= {"EXECUTOR_POD_IP": "127.0.0.1", "EXECUTOR_POD_NAME": "pod", "RESOURCE_PROFILE_ID": "0", "JAVA_OPT_0": "-Dspark.driver.port=1"}
     shutil.chown(tmp_path, USER, USER)
-    done = as_user(root, tmp_path, USER, [*(f"SPARK_{name}={value}" for name, value in variables.items()), "/opt/xlclass/entrypoint.sh", "executor"])
+    done = as_user(root, tmp_path, USER, [*(f"SPARK_{name}={value}" for name, value in environment.items()), "/opt/xlclass/entrypoint.sh", "executor"])
     assert done.returncode != 0
     assert "Failed to connect to /127.0.0.1:1" in done.stdout, done.stdout[-2000:]

@@ -1,4 +1,4 @@
-"""conf/deploy/kubernetes: Kubernetes and the spark-operator accept the files; sizes are those of `xlclass plan`, paths those of the image."""
+"""conf/deploy/kubernetes: valid for Kubernetes and the spark-operator, with the sizes that `xlclass plan` prints and the image's paths."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from xlclass.cli.main import main
 
 pytestmark = pytest.mark.slow
 FOLDER = ROOT / "conf" / "deploy" / "kubernetes"
-# The fields of v1beta2 that this project may use, from the operator's documentation (kubeflow/spark-operator, api/v1beta2/sparkapplication_types.go).
+# Fields of v1beta2 that the operator documents (kubeflow/spark-operator, api/v1beta2/sparkapplication_types.go): those that we might use.
 FIELDS = """type sparkVersion mode image imagePullPolicy imagePullSecrets mainApplicationFile arguments sparkConf volumes driver executor deps
 restartPolicy timeToLiveSeconds memoryOverheadFactor monitoring batchScheduler dynamicAllocation"""
 POD_FIELDS = """cores coreLimit coreRequest memory memoryOverhead image env envFrom labels annotations volumeMounts affinity tolerations javaOptions
@@ -23,7 +23,7 @@ podSecurityContext securityContext nodeSelector terminationGracePeriodSeconds se
 
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory):
-    """Calls the validator on files and gives their documents by kind."""
+    """Validates files; returns their documents by kind."""
     python = environment(tmp_path_factory.mktemp("kubernetes") / "venv", Path(__file__).with_name("kubernetes.txt"))
 
     def read(*files: Path) -> dict[str, dict]:
@@ -36,7 +36,7 @@ def documents(tmp_path_factory):
 
 
 def planned(file: Path, capsys) -> dict[str, str]:
-    """Spark's settings that the `xlclass plan` command in the file's comment prints now."""
+    """Spark's settings as printed by the `xlclass plan` command that stands in the file's comment."""
     command = re.search(r"^#\s+xlclass (plan .*)$", file.read_text(encoding="utf-8"), re.MULTILINE).group(1)
     assert main(shlex.split(command)) == 0
     return dict(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("spark."))
@@ -46,13 +46,13 @@ def megabytes(size: str) -> int:
     return int(re.fullmatch(r"(\d+)(?:m|Mi)", size).group(1))
 
 
-def test_namespace_is_accepted_by_kubernetes(documents):
+def test_namespace_is_valid(documents):
     by_kind = documents(FOLDER / "namespace.yaml")
     assert by_kind["PersistentVolumeClaim"]["spec"]["accessModes"] == ["ReadWriteMany"]
     assert {"ServiceAccount", "Role", "RoleBinding"} < set(by_kind)
 
 
-def test_cronjob_runs_without_overlap_and_retries_only_crashes(documents):
+def test_cronjob_runs_one_at_a_time_and_retries_only_crashes(documents):
     job = documents(FOLDER / "cronjob.yaml")["CronJob"]["spec"]
     assert job["concurrencyPolicy"] == "Forbid"
     rule = job["jobTemplate"]["spec"]["podFailurePolicy"]["rules"][0]
@@ -60,7 +60,7 @@ def test_cronjob_runs_without_overlap_and_retries_only_crashes(documents):
     assert (rule["action"], rule["onExitCodes"]) == ("FailJob", {"containerName": container["name"], "operator": "In", "values": [2, 3]})
 
 
-def test_cronjob_has_the_cores_and_memory_of_the_plan(documents, capsys):
+def test_cronjob_requests_the_sizes_of_the_plan(documents, capsys):
     pod = documents(FOLDER / "cronjob.yaml")["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     container, plan = pod["containers"][0], planned(FOLDER / "cronjob.yaml", capsys)
     assert container["args"][container["args"].index("--driver-memory") + 1] == plan["spark.executor.memory"]
@@ -82,7 +82,7 @@ def test_sparkapplication_has_only_fields_that_the_operator_documents(documents)
     assert all(isinstance(value, str) for value in spec["sparkConf"].values())
 
 
-def test_sparkapplication_makes_pods_that_kubernetes_accepts_and_that_do_not_run_as_root(documents, tmp_path):
+def test_sparkapplication_makes_valid_pods_without_root(documents, tmp_path):
     spec = documents(FOLDER / "sparkapplication.yaml")["SparkApplication"]["spec"]
     for part in ("driver", "executor"):
         container = {"name": part, "image": spec["image"], "securityContext": spec[part]["securityContext"], "volumeMounts": spec[part]["volumeMounts"]}

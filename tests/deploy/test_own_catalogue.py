@@ -1,10 +1,9 @@
-"""conf/OWN_CATALOGUE.md: its commands run unchanged and in order, in one shell that starts in an empty folder."""
+"""conf/OWN_CATALOGUE.md: its commands run in order, in one shell that starts in an empty folder."""
 
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import deltalake
 import pytest
@@ -16,17 +15,17 @@ pytestmark = [pytest.mark.deploy, pytest.mark.spark]
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory):
-    """The folder of the walk and what was printed."""
+    """The folder of the catalogue, and what the commands printed."""
     folder = tmp_path_factory.mktemp("own")
     commands = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert len(commands) == 6
-    checkout = folder / "checkout"  # this one, with the environment of the tests as its .venv
+    checkout = folder / "checkout"  # this one, with the tests' environment as its .venv
     checkout.mkdir()
     for name in ("conf", "jobs", "tests", "xlclass"):
         (checkout / name).symlink_to(ROOT / name)
     (checkout / ".venv").symlink_to(sys.prefix)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK", "SPARK", "VIRTUAL_ENV"))}
-    environment = {**kept, "XLCLASS": str(checkout), "PYTHONPATH": str(ROOT)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK", "SPARK", "VIRTUAL_ENV"))}
+    environment |= {"XLCLASS": str(checkout), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         ["bash", "-euc", "\n".join(commands)], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1_800
     )
@@ -34,7 +33,7 @@ def walked(tmp_path_factory):
     return folder / "my-catalogue", done.stdout
 
 
-def test_commands_of_the_page_categorise_every_video(walked):
+def test_commands_categorise_every_video(walked):
     folder, printed = walked
     assert "settings.toml is valid: 5 categories" in printed
     predictions = deltalake.DeltaTable(str(folder / "lake" / "predictions")).to_pandas()
@@ -43,13 +42,13 @@ def test_commands_of_the_page_categorise_every_video(walked):
     assert {"en", "fr", "es", "de", "it", "ja"} <= set(predictions.language)
 
 
-def test_commands_of_the_page_classify_titles_of_languages_without_labels(walked):
+def test_commands_classify_titles_in_languages_without_labels(walked):
     _, printed = walked
     lines = [line for line in printed.splitlines() if "tiramisù" in line or "燃費テスト" in line]
     assert [line.split()[0] for line in lines] == ["cooking", "cars"]
 
 
-def test_commands_of_the_page_find_no_unknown_label_and_reject_no_row(walked):
+def test_commands_know_every_label_and_reject_no_row(walked):
     folder, _ = walked
     runs = deltalake.DeltaTable(str(folder / "lake" / "runs")).to_pandas()
     assert list(runs.outcome) == ["done", "done"]
@@ -60,4 +59,4 @@ def test_commands_of_the_page_find_no_unknown_label_and_reject_no_row(walked):
 def test_links_of_the_page_lead_to_files():
     links = re.findall(r"\]\(([^)]+)\)", PAGE.read_text(encoding="utf-8"))
     assert links
-    assert all((PAGE.parent / Path(link)).is_file() for link in links)
+    assert [link for link in links if not (PAGE.parent / link).is_file()] == []

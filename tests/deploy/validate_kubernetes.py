@@ -1,6 +1,6 @@
-"""Runs in the environment of kubernetes.txt: checks the documents of YAML files against Kubernetes's JSON schema and prints them as JSON.
+"""Run by the environment of kubernetes.txt: prints the documents of YAML files as JSON after validation against Kubernetes's JSON schema.
 
-The schema does not cover the SparkApplication of the spark-operator; the test checks its fields.
+An operator's kind has no schema there; the test checks it field by field.
 """
 
 import json
@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 
-def checked(file: str) -> list[dict]:
-    """The documents of the file, all valid."""
-    import kubernetes_validate  # neither is installed in the environment in which pytest collects this file
+def validated(file: str) -> list[dict]:
+    """The documents of the file."""
+    import kubernetes_validate  # missing where pytest collects this file
     import yaml
 
     documents = list(yaml.safe_load_all(Path(file).read_text(encoding="utf-8")))
@@ -21,4 +21,4 @@ def checked(file: str) -> list[dict]:
 
 
 if __name__ == "__main__":
-    json.dump([document for file in sys.argv[1:] for document in checked(file)], sys.stdout)
+    json.dump([document for file in sys.argv[1:] for document in validated(file)], sys.stdout)

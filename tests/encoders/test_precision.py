@@ -17,10 +17,9 @@ DEMO = ROOT / "xlclass" / "catalog" / "demo"
 
 
 @pytest.fixture(scope="module")
-def encoders(tmp_path_factory):
-    """The encoder in float32 and in bfloat16, built in one cache."""
-    cache = tmp_path_factory.mktemp("cache")
-    return [embedded_encoder(cache, precision) for precision in ("float32", "bfloat16")]
+def encoders(muse_cache):
+    """Both precisions, built in one cache."""
+    return [embedded_encoder(muse_cache, precision) for precision in ("float32", "bfloat16")]
 
 
 def test_encoder_id_differs_between_precisions(encoders):

@@ -22,12 +22,9 @@ EVALUATED = (LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENC
 
 
 @pytest.fixture(scope="module")
-def evaluated(classified_in, tmp_path_factory):
-    """A run on a lake with an evaluation, the model version, and the evaluation's id."""
-    from samples import ROWS
-
-    run, version = classified_in(tmp_path_factory.mktemp("evaluated"), ROWS)
-    return run, version, evaluate(run, version)
+def evaluated(evaluated_copy, tmp_path_factory):
+    """A run on a lake of scored videos, its model version, and the evaluation's id."""
+    return evaluated_copy(tmp_path_factory.mktemp("evaluated") / "copy")
 
 
 def test_predictions_equal_the_decisions_of_the_bundle(evaluated, spark):

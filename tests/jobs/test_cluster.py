@@ -16,7 +16,7 @@ from standalone import Standalone, clean_environment, members
 from xlclass.encoders.muse.graph import GRAPH
 
 pytestmark = [pytest.mark.spark, pytest.mark.fault]
-SETTINGS = {  # what conf/cluster.toml says -> what holds for the demo
+SETTINGS = {  # conf/cluster.toml's lines -> those for the demo
     "/mnt/catalogue/videos": "{shared}/videos.jsonl",
     "/mnt/xlclass/lake": "{shared}/lake",
     'countries = "countries"': 'countries = "country"',
@@ -26,7 +26,7 @@ SETTINGS = {  # what conf/cluster.toml says -> what holds for the demo
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """A master and two workers, ended with all that they started."""
+    """A master and two workers, killed at the end with all that they started."""
     standalone = Standalone(tmp_path_factory.mktemp("cluster") / "nodes")
     try:
         standalone.start_worker()
@@ -38,7 +38,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory):
-    """What `make package` makes of this checkout; what `make setup` did is not looked at again."""
+    """The folder that `make package` fills from this checkout, without another `make setup`."""
     folder = tmp_path_factory.mktemp("dist")
     command = ["make", "-o", f"{sys.prefix}/.ready", f"VENV={sys.prefix}", f"DIST={folder}", "package"]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
@@ -47,7 +47,7 @@ def dist(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bare_python(tmp_path_factory):
-    """A Python with all packages of this one but xlclass: a path file is not followed into the editable checkout."""
+    """A Python with all packages of this one except xlclass: it does not follow the path file of the editable checkout."""
     folder = tmp_path_factory.mktemp("bare") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
@@ -59,23 +59,23 @@ def bare_python(tmp_path_factory):
 
 
 def shared_folder(folder: Path) -> Path:
-    """What all nodes see under one path: the catalogue and the copied settings; the lake will lie there too."""
+    """The folder that all nodes see, with the catalogue and copied settings; the lake will lie there too."""
     shutil.copytree(ROOT / "conf", folder / "conf")
     shutil.copytree(
         ROOT / "xlclass" / "catalog" / "demo", folder / "videos.jsonl", ignore=lambda _, names: [name for name in names if not name.endswith(".jsonl")]
     )
     settings = folder / "conf" / "cluster.toml"
     text = settings.read_text(encoding="utf-8")
-    for said, meant in SETTINGS.items():
-        assert said in text
-        text = text.replace(said, meant.format(shared=folder))
+    for old, new in SETTINGS.items():
+        assert old in text
+        text = text.replace(old, new.format(shared=folder))
     settings.write_text(text, encoding="utf-8")
     return folder
 
 
 def submit(cluster, dist, python, folder, *options, job="pipeline") -> subprocess.CompletedProcess:
-    """The job on the settings in `folder`, submitted from the empty folder there with a home where nothing is cached; settings of a small cluster's size."""
-    shared, here = folder / "shared", folder / "empty"
+    """The job on the settings in `folder`, submitted from the empty folder there with an empty home; Spark settings for a small cluster."""
+    shared, empty = folder / "shared", folder / "empty"
     package, encoder = next(dist.glob("xlclass-*.zip")), next(dist.glob("muse-*.tar.gz"))
     settings = {
         "spark.pyspark.python": python,
@@ -94,11 +94,11 @@ def submit(cluster, dist, python, folder, *options, job="pipeline") -> subproces
     command += ["--py-files", str(package), "--archives", f"{encoder}#muse", *options, str(ROOT / "jobs" / f"{job}.py")]
     command += ["--conf", str(shared / "conf" / "cluster.toml")]
     environment = clean_environment(cluster.folder / "home", shared / "conf")
-    return subprocess.run(command, cwd=here, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1_800)
+    return subprocess.run(command, cwd=empty, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1_800)
 
 
 def encoding_executors(events: Path) -> set[str]:
-    """Executors that ran a Python task of a query with the UDF `embed`, by Spark's event log."""
+    """Ids of the executors that ran a Python task of a query with the UDF `embed`, from Spark's event log."""
     queries, stages, executors = set(), set(), set()
     for line in next(events.iterdir()).read_text(encoding="utf-8").splitlines():
         event = json.loads(line)
@@ -108,24 +108,24 @@ def encoding_executors(events: Path) -> set[str]:
         elif kind == "SparkListenerJobStart" and event["Properties"].get("spark.sql.execution.id") in queries:
             stages.update(event["Stage IDs"])
         elif kind == "SparkListenerTaskEnd" and event["Stage ID"] in stages:
-            measured = {measure.get("Name") for measure in event["Task Info"]["Accumulables"]}
-            executors.update({event["Task Info"]["Executor ID"]} if "data sent to Python workers" in measured else ())
+            metrics = {metric.get("Name") for metric in event["Task Info"]["Accumulables"]}
+            executors.update({event["Task Info"]["Executor ID"]} if "data sent to Python workers" in metrics else ())
     return executors
 
 
 @pytest.fixture(scope="module")
 def done(cluster, dist, bare_python, tmp_path_factory):
-    """The folder of a run of the main job, and what it printed."""
+    """The folder of a run of the main job, and what the job printed."""
     folder = tmp_path_factory.mktemp("run")
     for name in ("shared", "empty", "events"):
         (folder / name).mkdir()
-    logged = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": (folder / "events").as_uri(), "spark.eventLog.compress": "false"}
-    logged["spark.eventLog.rolling.enabled"] = "false"
-    options = [word for name, value in logged.items() for word in ("--conf", f"{name}={value}")]
+    event_log = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": (folder / "events").as_uri(), "spark.eventLog.compress": "false"}
+    event_log["spark.eventLog.rolling.enabled"] = "false"
+    options = [word for name, value in event_log.items() for word in ("--conf", f"{name}={value}")]
     shared_folder(folder / "shared")
-    ran = submit(cluster, dist, bare_python, folder, *options)
-    assert ran.returncode == 0, ran.stdout[-4000:]
-    return folder, ran.stdout
+    submitted = submit(cluster, dist, bare_python, folder, *options)
+    assert submitted.returncode == 0, submitted.stdout[-4000:]
+    return folder, submitted.stdout
 
 
 def test_pipeline_on_a_cluster_prints_the_table_of_languages_and_writes_the_lake(done):
@@ -141,13 +141,13 @@ def test_pipeline_on_a_cluster_encodes_on_both_workers(done):
     assert encoding_executors(folder / "events") == {"0", "1"}
 
 
-def test_pipeline_on_a_cluster_takes_the_encoder_that_was_shipped(done, cluster, dist):
-    """Each executor unpacked it, nothing was built, and its vectors carry the embedded encoder's own id."""
+def test_pipeline_on_a_cluster_uses_the_shipped_encoder(done, cluster, dist):
+    """Each executor unpacked it, nothing was built, and its vectors carry the embedded encoder's id."""
     folder, _ = done
-    packed = next(dist.glob("muse-*.tar.gz"))
+    archive = next(dist.glob("muse-*.tar.gz"))
     for number in range(2):
         records = list(cluster.work(number).glob("app-*/*/muse/muse-*/model.sha256"))
-        assert [record.read_text()[:16] for record in records] == [packed.name.split("-")[1][:16]]
+        assert [record.read_text()[:16] for record in records] == [archive.name.split("-")[1][:16]]
     assert not (cluster.folder / "home" / ".cache" / "xlclass").exists()
     encoders = {key["encoder_id"] for key in deltalake.DeltaTable(str(folder / "shared" / "lake" / "embeddings")).to_pandas().encode_key}
     assert [f"muse-{encoder[:16]}-{GRAPH}" for encoder in encoders] == [record.parent.name for record in records]
@@ -155,15 +155,15 @@ def test_pipeline_on_a_cluster_takes_the_encoder_that_was_shipped(done, cluster,
 
 def test_doctor_on_a_cluster_encodes_on_both_workers(done, cluster, dist, bare_python):
     folder, _ = done
-    ran = submit(cluster, dist, bare_python, folder, job="doctor")
-    found = {line.split()[1]: line for line in ran.stdout.splitlines() if line.startswith(("ok ", "WRONG ", "- "))}
-    found.pop("disk")  # this machine's
-    assert {line.split()[0] for line in found.values()} == {"ok"}, ran.stdout
-    assert f"2 tasks on 1 host(s) see {folder}/shared/lake, their clocks agree" in found["executors"]
-    assert re.search(r"2 executor tasks encoded a sentence, cosine to the driver.s vector (1\.0|0\.9999)", found["encoding"])
+    printed = submit(cluster, dist, bare_python, folder, job="doctor").stdout
+    lines = {line.split()[1]: line for line in printed.splitlines() if line.startswith(("ok ", "WRONG ", "- "))}
+    lines.pop("disk")  # depends on this machine
+    assert {line.split()[0] for line in lines.values()} == {"ok"}, printed
+    assert f"2 tasks on 1 host(s) see {folder}/shared/lake, their clocks agree" in lines["executors"]
+    assert re.search(r"2 executor tasks encoded a sentence, cosine to the driver.s vector (1\.0|0\.9999)", lines["encoding"])
 
 
-def test_kill_worker_ends_its_executors_and_stop_leaves_nothing_behind(tmp_path):
+def test_kill_worker_kills_its_executors_and_stop_leaves_nothing_behind(tmp_path):
     nodes = Standalone(tmp_path / "nodes", worker_memory="1g")
     try:
         number = nodes.start_worker()

@@ -2,7 +2,6 @@
 
 import pytest
 from pyspark.sql import functions as F
-from samples import ROWS
 
 from xlclass.evaluation.evaluate import evaluate
 from xlclass.lake.evaluations import full_table, publish_latest
@@ -10,10 +9,10 @@ from xlclass.schemas import LANGUAGE_CONFIDENCE, LATEST, PREDICTIONS
 
 
 @pytest.fixture(scope="module")
-def evaluated(classified_in, tmp_path_factory):
-    """A run whose lake has an evaluation of its champion; the evaluation's id; the champion."""
-    run, version = classified_in(tmp_path_factory.mktemp("evaluated"), ROWS)
-    return run, evaluate(run, version), version
+def evaluated(evaluated_copy, tmp_path_factory):
+    """A run whose lake has an evaluation of its champion, the evaluation's id, and the champion."""
+    run, version, evaluation_id = evaluated_copy(tmp_path_factory.mktemp("evaluated") / "copy")
+    return run, evaluation_id, version
 
 
 def _state(lake):

@@ -1,16 +1,14 @@
-"""The lake's tables read without Spark: by delta-rs, DuckDB, pandas and numpy, vectors included, as the data dictionary says."""
+"""The lake's tables read without Spark, vectors included, with the lines of the data dictionary: delta-rs, DuckDB, pandas, numpy."""
 
-import json
 import subprocess
 import sys
 
 import deltalake
 import numpy as np
 import pyarrow as pa
-import pytest
-from conftest import FAKE_DIM
 
 from xlclass.cookbook.dictionary import READING
+from xlclass.encoders.muse.graph import DIM as MUSE_DIM
 from xlclass.schemas import TABLES, unpack_vectors
 
 SPARKLESS = "import sys\nfor name in ('pyspark', 'py4j', 'delta', 'tensorflow'):\n    sys.modules[name] = None  # an import of it fails\n"
@@ -31,14 +29,14 @@ ARROW = {
 
 
 def sparkless(lake, *blocks):
-    """What Python prints after the page's blocks, on this lake, where pyspark cannot be imported."""
+    """The lines that Python prints after these blocks of the page, on this lake, in a process that cannot import pyspark."""
     code = SPARKLESS + "\n".join(block.split("```")[0] for block in blocks).replace("build/demo", str(lake))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
-def written(lake):
+def tables_in(lake):
     return [table for table in TABLES if (lake / table.name / "_delta_log").is_dir()]
 
 
@@ -47,31 +45,29 @@ def test_page_reads_the_tables_in_spark(spark, analyst_lake, capsys):
     assert "|      en|" in capsys.readouterr().out
 
 
-def test_page_reads_the_tables_in_duckdb_and_pandas_without_spark(analyst_lake):
-    asked = "print(len(predictions), predictions.top_confidence.isna().sum(), lake.sql('SELECT count(*), count(top_confidence) FROM predictions').fetchall())"
-    printed = sparkless(analyst_lake, DUCKDB, PANDAS, asked)
-    assert "('fr', 360)" in printed[0]
-    assert printed[1] == "1516 1 [(1516, 1515)]"
-
-
-def test_page_reads_the_vectors_in_numpy_pandas_and_duckdb_without_spark(analyst_lake):
+def test_page_reads_tables_and_vectors_without_spark(analyst_lake, tmp_path):
+    """DuckDB and pandas read the tables; numpy, pandas and DuckDB read the same vectors."""
     macro, query = READING.split("```sql\n")[1].split("```")[0].split(";\n")[:2]
-    asked = (
+    counts = "print(len(predictions), predictions.top_confidence.isna().sum(), lake.sql('SELECT count(*), count(top_confidence) FROM predictions').fetchall())"
+    vectors = (
         f"lake.execute({macro!r})\n"
         f"lists = lake.execute({query.replace('LIMIT 10', 'ORDER BY video_id')!r}).fetchall()\n"
-        "import json; print(json.dumps([matrix.tolist(), [array.tolist() for array in arrays], lists]))"
+        f"numpy.savez({str(tmp_path / 'read.npz')!r}, matrix=matrix, arrays=arrays.tolist(), lists=[numbers for _, numbers in lists])"
     )
-    matrix, arrays, lists = json.loads(sparkless(analyst_lake, DUCKDB, NUMPY, ARRAYS, asked)[-1])
+    printed = sparkless(analyst_lake, DUCKDB, PANDAS, counts, NUMPY, ARRAYS, vectors)
+    assert "('fr', 360)" in printed[0]
+    assert printed[1] == "1516 1 [(1516, 1515)]"
+    read = np.load(tmp_path / "read.npz")
     packed = deltalake.DeltaTable(analyst_lake / "embeddings").to_pandas().dropna(subset=["vector"])
-    expected = unpack_vectors(packed.vector.tolist(), FAKE_DIM)
-    assert expected.shape == (1515, FAKE_DIM)
+    expected = unpack_vectors(packed.vector.tolist(), MUSE_DIM)
+    assert expected.shape == (1515, MUSE_DIM)
     np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=2e-3)
-    np.testing.assert_array_equal(matrix, expected)
-    np.testing.assert_array_equal(arrays, expected)
-    np.testing.assert_array_equal([numbers for _, numbers in lists], expected[np.argsort(packed.video_id.to_numpy())])
+    np.testing.assert_array_equal(read["matrix"], expected)
+    np.testing.assert_array_equal(read["arrays"], expected)
+    np.testing.assert_array_equal(read["lists"], expected[np.argsort(packed.video_id.to_numpy())])
 
 
-def test_float16s_is_ieee_754_of_every_number():
+def test_float16s_is_ieee_754_for_every_number():
     """All 63,488 finite float16 numbers, numpy's as the oracle."""
     import duckdb
 
@@ -79,12 +75,12 @@ def test_float16s_is_ieee_754_of_every_number():
     numbers = numbers[np.isfinite(numbers)]
     lake = duckdb.connect()
     lake.execute(READING.split("```sql\n")[1].split(";")[0])
-    (found,) = lake.execute("SELECT float16s(?)", [numbers.tobytes()]).fetchone()
-    np.testing.assert_array_equal(found, numbers.astype(np.float64))
+    (read,) = lake.execute("SELECT float16s(?)", [numbers.tobytes()]).fetchone()
+    np.testing.assert_array_equal(read, numbers.astype(np.float64))
 
 
 def test_tables_have_the_contracts_types_for_delta_rs(analyst_lake):
-    for table in written(analyst_lake):
+    for table in tables_in(analyst_lake):
         schema = deltalake.DeltaTable(analyst_lake / table.name).to_pyarrow_dataset().schema
         assert schema.names == table.names
         for column in table.columns:
@@ -93,28 +89,31 @@ def test_tables_have_the_contracts_types_for_delta_rs(analyst_lake):
                 assert schema.field(column.name).nullable is not column.required
 
 
-def test_tables_ask_nothing_of_readers_that_they_lack(analyst_lake):
-    for table in written(analyst_lake):
+def test_tables_need_no_feature_that_other_readers_lack(analyst_lake):
+    for table in tables_in(analyst_lake):
         protocol = deltalake.DeltaTable(analyst_lake / table.name).protocol()
         assert protocol.min_reader_version == 1, table.name
         assert not protocol.reader_features
 
 
 def test_tables_carry_their_comments(analyst_lake):
-    for table in written(analyst_lake):
+    for table in tables_in(analyst_lake):
         plain = deltalake.DeltaTable(analyst_lake / table.name)
         assert plain.metadata().description == table.grain
         assert {field.name: field.metadata["comment"] for field in plain.schema().fields} == {column.name: column.comment for column in table.columns}
 
 
-@pytest.mark.parametrize("video", ["nothing", "demo-en-001"])
-def test_tables_give_delta_rs_nulls_maps_and_arrays(analyst_lake, video):
-    rows = deltalake.DeltaTable(analyst_lake / "predictions").to_pyarrow_table(filters=[("video_id", "=", video)]).to_pylist()
-    (row,) = rows
-    if video == "nothing":
-        assert [row[name] for name in ("top_category", "top_confidence", "categories", "confidences")] == [None] * 4
-    else:
-        confidences = dict(row["confidences"])
-        assert confidences[row["top_category"]] == row["top_confidence"] == max(confidences.values())
-        assert len(confidences) > 10
-        assert row["categories"] == [{"category": name, "confidence": confidences[name]} for name in (given["category"] for given in row["categories"])]
+def _prediction(lake, video_id):
+    (row,) = deltalake.DeltaTable(lake / "predictions").to_pyarrow_table(filters=[("video_id", "=", video_id)]).to_pylist()
+    return row
+
+
+def test_predictions_have_nulls_maps_and_arrays_for_delta_rs(analyst_lake):
+    without_text = _prediction(analyst_lake, "nothing")
+    assert [without_text[name] for name in ("top_category", "top_confidence", "categories", "confidences")] == [None] * 4
+    row = _prediction(analyst_lake, "demo-en-001")
+    confidences = dict(row["confidences"])
+    assert confidences[row["top_category"]] == row["top_confidence"] == max(confidences.values())
+    assert len(confidences) > 10
+    names = [pair["category"] for pair in row["categories"]]
+    assert row["categories"] == [{"category": name, "confidence": confidences[name]} for name in names]

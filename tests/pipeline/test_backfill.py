@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from conftest import VIDEOS, write_catalogue
@@ -15,7 +16,6 @@ from xlclass.lake.sources import read_catalogue
 from xlclass.pipeline.backfill import BackfillOptions, backfill, classify
 from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, unpack_vectors
 from xlclass.schemas import VIDEOS as VIDEOS_TABLE
-from xlclass.training.train import train
 
 TABLES = (REJECTED_VIDEOS, VIDEOS_TABLE, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG)
 
@@ -44,12 +44,11 @@ def filled(new_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(new_run, tmp_path_factory):
-    """A run on a lake with a champion: two easy categories in two languages, each video of a channel of its own, and one without a text."""
-    rows = [row for row in ROWS if row["language"] in ("en", "fr") and row["labels"] != ["gaming"]]
-    run = _fill(new_run(tmp_path_factory.mktemp("served"), [*rows, VIDEOS[2]]))
-    classify(run, train(run, resolve_encoder(run.settings)))
-    return run
+def served(classified_system, new_run, tmp_path_factory):
+    """A run on a lake with a champion: each video of a channel of its own, and one without a text."""
+    folder = Path(shutil.copytree(classified_system, tmp_path_factory.mktemp("served") / "copy"))
+    run = new_run(folder, [*ROWS, VIDEOS[2]])
+    return _fill(run, Registry(run.lake.root).champion())
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
-"""The page in Debian's Chromium, driven by Playwright: requests, layout, sorting, filtering and printing. Run by `make test-slow`."""
+"""The report in Debian's Chromium, driven by Playwright: requests, sorting, filters, scrolling, colours. Run by `make test-slow`."""
 
+import itertools
 import re
 import shutil
 
@@ -30,28 +31,27 @@ def file(tmp_path_factory):
 
 
 @pytest.fixture
-def shown(browser, file):
-    """Opens the page at a width and in a colour scheme; what it said, asked for and popped up is in `page.said`."""
+def open_page(browser, file):
+    """Opens the report at a width and in a colour scheme; `page.events` lists its console messages, errors, requests and dialogs."""
     opened = []
 
-    def show(width=1280, scheme="light"):
+    def open_one(width=1280, scheme="light"):
         page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
-        page.said = []
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda request: page.said.append(request.url))
-        page.on("dialog", lambda dialog: (page.said.append(dialog.message), dialog.dismiss()))
+        page.events = []
+        page.on("console", lambda message: page.events.append(message.text))
+        page.on("pageerror", lambda error: page.events.append(str(error)))
+        page.on("request", lambda request: page.events.append(request.url))
+        page.on("dialog", lambda dialog: (page.events.append(dialog.message), dialog.dismiss()))
         page.goto(file.as_uri())
         opened.append(page)
         return page
 
-    yield show
+    yield open_one
     for page in opened:
         page.close()
 
 
 def _visible_languages(page, selector):
-    """The languages of the visible elements."""
     return page.eval_on_selector_all(selector, "all => all.filter(e => !e.closest('[hidden]')).map(e => e.dataset.language)")
 
 
@@ -60,23 +60,22 @@ def _column(page, table, index):
     return [row.locator("th, td").nth(index).inner_text() for row in rows.all()]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_page_makes_no_request_and_fits_its_window(shown, file, width, scheme):
-    page = shown(width, scheme)
-    for fold in page.locator("summary").all():
-        fold.click()
-    assert page.said == [file.as_uri()]
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("[...document.querySelectorAll('.box')].some(box => box.scrollWidth > box.clientWidth)") == (width == 390)
+def test_page_requests_and_logs_nothing_and_fits_its_window(open_page, file):
+    """On a narrow screen the tables scroll, not the page."""
+    for width, scheme in itertools.product([1280, 390], ["light", "dark"]):
+        page = open_page(width, scheme)
+        for fold in page.locator("summary").all():
+            fold.click()
+        assert page.events == [file.as_uri()], (width, scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, scheme)
+        boxes_scroll = page.evaluate("[...document.querySelectorAll('.box')].some(box => box.scrollWidth > box.clientWidth)")
+        assert boxes_scroll == (width == 390), (width, scheme)
 
 
-def test_page_has_readable_contrast_in_both_colour_schemes(shown):
-    """The contrast of text with its background is at least 4.5 (WCAG 2.1 AA)."""
-    for scheme in ("light", "dark"):
-        page = shown(scheme=scheme)
-        low = page.evaluate(CONTRASTS)
-        assert low == [], scheme
+def test_page_has_two_colour_schemes_of_readable_contrast(open_page):
+    """Contrast of text with its background: at least 4.5, WCAG 2.1 AA."""
+    low = {scheme: open_page(scheme=scheme).evaluate(CONTRASTS) for scheme in ("light", "dark")}
+    assert low == {"light": [], "dark": []}
 
 
 CONTRASTS = """() => {
@@ -102,8 +101,8 @@ CONTRASTS = """() => {
 }"""
 
 
-def test_filter_applies_to_every_table_and_chart(shown):
-    page = shown()
+def test_filter_acts_on_every_table_and_chart(open_page):
+    page = open_page()
     assert set(_visible_languages(page, "[data-language]")) == set(LANGUAGES)
     page.fill("#filter-languages", "de, hungarian")
     assert set(_visible_languages(page, "tr[data-language]")) == {"de", "hu"}
@@ -117,8 +116,8 @@ def test_filter_applies_to_every_table_and_chart(shown):
     assert set(_visible_languages(page, "[data-language]")) == set(LANGUAGES)
 
 
-def test_filter_of_one_language_selects_its_confusion_matrix(shown):
-    page = shown()
+def test_filter_of_one_language_selects_its_confusion_matrix(open_page):
+    page = open_page()
     rows = [row for row in make_tables()["confusion"] if row["language"] == "ja"]
     page.fill("#filter-languages", "ja")
     assert page.input_value("#matrix-language") == "ja"
@@ -129,8 +128,8 @@ def test_filter_of_one_language_selects_its_confusion_matrix(shown):
     assert page.inner_text("#matrix-total") == f"{sum(row['num_videos'] for row in make_tables()['confusion']):,} labels"
 
 
-def test_tables_sort_by_every_kind_of_column_within_their_groups(shown):
-    page = shown()
+def test_tables_sort_by_every_kind_of_column_within_their_groups(open_page):
+    page = open_page()
     page.click("#accuracy-table thead th:nth-child(5) button")
     supports = [int(text.replace(",", "")) for text in _column(page, "accuracy-table", 4)]
     assert supports == sorted(supports, reverse=True)
@@ -144,32 +143,32 @@ def test_tables_sort_by_every_kind_of_column_within_their_groups(shown):
     page.click("#categories-f1 thead th:nth-child(2) button")
     shares = _column(page, "categories-f1", 1)
     assert [share != "" for share in shares] == sorted((share != "" for share in shares), reverse=True)  # empty cells come last
-    percents = [int(share) for share in shares if share]
-    assert percents == sorted(percents, reverse=True)
+    filled = [int(share) for share in shares if share]
+    assert filled == sorted(filled, reverse=True)
 
 
-def test_hostile_titles_are_text(shown):
-    page = shown()
+def test_hostile_titles_are_shown_as_text(open_page):
+    page = open_page()
     assert sorted(page.locator("td.title").all_inner_texts()) == sorted(HOSTILE)
     assert page.locator("img").count() == 0
-    assert not [said for said in page.said if not said.startswith("file:")]
+    assert not [event for event in page.events if not event.startswith("file:")]
     directions = page.eval_on_selector_all("td.title bdi", "all => all.map(e => getComputedStyle(e).unicodeBidi)")
     assert set(directions) == {"isolate"}
 
 
-def test_foreign_scripts_and_requests_are_blocked(shown):
-    page, blocked = shown(), []
+def test_page_refuses_scripts_and_requests_that_are_not_its_own(open_page):
+    page, blocked = open_page(), []
     page.on("requestfailed", lambda request: blocked.append(request.failure))
     page.evaluate("document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.ran = true' }))")
     page.evaluate("document.body.append(Object.assign(document.createElement('img'), { src: 'http://127.0.0.1:9/x.png' }))")
     page.wait_for_timeout(100)
     assert page.evaluate("window.ran") is None
-    assert len([said for said in page.said if re.search("Content Security Policy", said)]) == 2
+    assert len([event for event in page.events if re.search("Content Security Policy", event)]) == 2
     assert blocked == ["csp"]
 
 
-def test_printed_page_shows_every_table(shown):
-    page = shown()
+def test_printed_page_hides_no_numbers(open_page):
+    page = open_page()
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("#confidence-table").is_visible()

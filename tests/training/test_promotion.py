@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
-from samples import ROWS
 
 from xlclass.cli import main
 from xlclass.config import GateSettings
@@ -16,28 +15,17 @@ from xlclass.errors import ModelError
 from xlclass.lake.registry import Registry
 from xlclass.lake.sources import read_catalogue
 from xlclass.model.bundle import Bundle
-from xlclass.pipeline.backfill import backfill, classify
+from xlclass.pipeline.backfill import backfill
 from xlclass.quality.test_set import scored_videos as scored_by_spark
 from xlclass.schemas import PREDICTION_LOG, PREDICTIONS, VIDEOS
 from xlclass.training.promotion import compare, promote, promote_if_better, scored_videos
-from xlclass.training.train import train
 
 GATE = GateSettings(min_videos=10)
 
 
-@pytest.fixture(scope="module")
-def served(new_run, tmp_path_factory):
-    """A lake whose champion has categorised all."""
-    run = new_run(tmp_path_factory.mktemp("served"), ROWS)
-    encoder = resolve_encoder(run.settings)
-    backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, None)
-    classify(run, train(run, encoder))
-    return run.settings.file.parent
-
-
 @pytest.fixture
-def run(served, new_run, tmp_path):
-    return new_run(Path(shutil.copytree(served, tmp_path / "copy")))
+def run(classified_system, new_run, tmp_path):
+    return new_run(Path(shutil.copytree(classified_system, tmp_path / "copy")))
 
 
 @pytest.fixture

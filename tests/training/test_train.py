@@ -13,24 +13,15 @@ from xlclass.catalog.taxonomy import load_taxonomy
 from xlclass.encoders import resolve_encoder
 from xlclass.errors import ModelError
 from xlclass.lake.registry import Registry
-from xlclass.lake.sources import read_catalogue
-from xlclass.pipeline.backfill import backfill
 from xlclass.quality.splits import Split
 from xlclass.schemas import MODELS, VIDEOS
 from xlclass.training.train import sample_videos, train
 
 
-@pytest.fixture(scope="module")
-def backfilled(new_run, tmp_path_factory):
-    run = new_run(tmp_path_factory.mktemp("backfilled"), ROWS)
-    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), None)
-    return run.settings.file.parent
-
-
 @pytest.fixture
-def filled(backfilled, new_run, tmp_path):
+def filled(backfilled_system, new_run, tmp_path):
     """A run on a lake of its own that holds ROWS."""
-    return new_run(Path(shutil.copytree(backfilled, tmp_path / "copy")))
+    return new_run(Path(shutil.copytree(backfilled_system, tmp_path / "copy")))
 
 
 def test_sample_videos_holds_training_languages_and_no_test_videos(filled):
