@@ -194,7 +194,7 @@ def test_load_settings_refuses_a_head_without_width(load, hidden):
     ("section", "key", "choice", "known"),
     [
         ("source", "format", "xml", "auto, delta, parquet, json, csv, table"),
-        ("training", "class_weights", "Balanced", "none, balanced"),
+        ("calibration", "prior_shift", "Auto", "auto, never"),
     ],
 )
 def test_load_settings_names_the_choices(load, section, key, choice, known):

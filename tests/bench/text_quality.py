@@ -40,7 +40,7 @@ from xlclass.encoders.batches import embed_column  # noqa: E402
 from xlclass.encoders.contract import EncoderSpec  # noqa: E402
 from xlclass.encoders.udf import cap_threads  # noqa: E402
 from xlclass.model.examples import Examples  # noqa: E402
-from xlclass.model.head import logits, train_head  # noqa: E402
+from xlclass.model.head import train_head  # noqa: E402
 from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split  # noqa: E402
 from xlclass.schemas import unpack_vectors  # noqa: E402
 
@@ -182,8 +182,8 @@ def _right(rows: pd.DataFrame, noisy: pd.DataFrame, preparation: Preparation | N
 
 def _tops(examples: list[Examples], tested: list[np.ndarray], training: TrainingSettings) -> list[np.ndarray]:
     """The top category of each tested vector, from a head trained on the examples."""
-    model, _ = train_head(*examples, training)
-    return [logits(model, vectors).argmax(axis=1) for vectors in tested]
+    head, _ = train_head(*examples, training)
+    return [head.logits(vectors).argmax(axis=1) for vectors in tested]
 
 
 def _groups(rows: pd.DataFrame) -> dict[str, np.ndarray]:

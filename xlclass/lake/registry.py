@@ -8,7 +8,7 @@ keeps the table's NOT NULL and CHECK constraints; Spark creates the table, like 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -156,13 +156,13 @@ class Registry:
         """Makes a version the champion, and retires the one before it, if no event came after `history`.
 
         Raises:
-            ModelError: there is no version of that name, its folder is not whole or of an older xlclass, it is the champion already, or an event came
+            ModelError: there is no version of that name, its folder is not whole, it is the champion already, or an event came
                 in between.
         """
         newest, champion = history.require(name), history.champion
         if champion and champion.model_version == name:
             raise ModelError(f"model version {name} is the champion already, since event {champion.event_number}")
-        self.version(history, name).check()
+        self.version(history, name).manifest()  # refuses a damaged folder
         made: dict[str, Any] = {"run_id": run_id, "happened_at": datetime.now(UTC)}
         retired = [replace(history.require(champion.model_version), event=RETIRED, reason=f"for {name}: {reason}", **made)] if champion else []
         with self._alone():
@@ -224,17 +224,8 @@ class Registry:
 
 def is_whole(version: ModelVersion) -> bool:
     """Whether its folder is as training wrote it."""
-    return _passes(version.manifest)
-
-
-def is_usable(version: ModelVersion) -> bool:
-    """Whether it is whole and can be loaded by this xlclass."""
-    return _passes(version.check)
-
-
-def _passes(check: Callable[[], object]) -> bool:
     try:
-        check()
+        version.manifest()
     except ModelError:
         return False
     return True

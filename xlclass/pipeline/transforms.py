@@ -14,7 +14,8 @@ from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.catalog.text import Preparation
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import begin_task, embed_udf, keep_loaded
-from xlclass.model.bundle import Decisions, ModelVersion
+from xlclass.model.bundle import ModelVersion
+from xlclass.model.chain import Decisions
 from xlclass.quality.splits import TEST, TRAIN, Split, group_column
 from xlclass.schemas import PART_TEXT, PREDICTION_LOG, VECTOR_DTYPE, pack_vectors
 
