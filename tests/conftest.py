@@ -209,8 +209,7 @@ model = "{encoder}"
 file = "{taxonomy}"
 min_training_videos = 2
 [calibration]
-prototypes = 0  # else every training leaves each language out: two heads more; test_fitting and the demo's tests ask for them
-competition = "never"  # likewise
+prototypes = 0  # else every training also trains a head per left-out language; tests/model/test_fit.py and the demo's tests cover that
 """
 
 

@@ -191,6 +191,7 @@ def test_load_settings_names_the_choices(load):
     choices = "source.format must be one of auto, delta, parquet, json, csv, table"
     assert problem(load, choices, "'xml'", source={"format": "xml"}) == []
     assert problem(load, "encoder.precision must be one of float32, bfloat16", "'Float32'", encoder={"precision": "Float32"}) == []
+    assert problem(load, "calibration.prior_shift must be one of auto, never", "'Auto'", calibration={"prior_shift": "Auto"}) == []
 
 
 def test_load_settings_makes_tuples_of_lists(load):

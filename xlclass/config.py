@@ -98,49 +98,38 @@ class TaxonomySettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """The sample and the head: "keras" (the network), or what to measure it against."""
+    """The sample and the head."""
 
     languages: tuple[str, ...] = ("en", "fr")
     max_videos_per_language_and_category: int = within(1, 10_000_000, 5_000)
-    head: str = one_of("keras", "logistic", "neighbours")
     hidden: tuple[int, ...] = each_within(1, 65_536, (256, 128))
     dropout: float = within(0.0, 0.95, 0.5)
     learning_rate: float = within(1e-6, 1.0, 1e-3)
     batch_size: int = within(1, 65_536, 64)
     max_epochs: int = within(1, 10_000, 60)
-    patience: int = within(1, 10_000, 6)
-    class_weights: str = one_of("none", "balanced")
-    language_weights: str = one_of("none", "equal")  # whether each training language counts the same, however many videos it has
-    mixup: float = within(0.0, 10.0, 0.0)  # of the Beta distribution of the shares in which two examples are mixed; 0 mixes none
-    label_smoothing: float = within(0.0, 0.5, 0.0)  # a label of 1 is learnt as 1 - half of it, of 0 as half of it
-    weight_decay: float = within(0.0, 1.0, 0.0)
-    averaging: float = within(0.0, 0.9999, 0.0)  # share of the old in the running mean of the network's weights; 0 takes the last step's
-    logistic_c: float = within(1e-6, 1e6, 1.0)  # of the head "logistic": more fits closer
-    neighbours: int = within(1, 10_000, 50)  # of the head "neighbours"
+    patience: int = within(1, 10_000, 6)  # epochs without a lower validation loss, after which training stops
     seed: int = within(0, 2**31 - 1, 7)
 
 
 @dataclass(frozen=True)
 class CalibrationSettings:
-    """How logits become confidences; see `xlclass.model.calibration`."""
+    """How logits become confidences; see `xlclass.model.chain`. Leave-one-language-out decides whether a correction that is allowed here is on."""
 
-    method: str = one_of("platt", "isotonic", "none")  # isotonic from 1,000 videos on, with fewer as platt
-    prototypes: int = within(0, 65_536, 512)  # of the training vectors; neighbours have a say where leaving a language out shows that it helps
-    competition: str = one_of("auto", "never")  # of the categories of a video, for languages without labels; auto: if leaving one out shows that it helps
-    prior_shift: str = one_of("auto", "never")  # for languages without labels; auto: if leaving a training language out shows that it helps
-    unlabelled_prototypes: int = within(0, 65_536, 128)  # of each language without labels; likewise heard where leaving a language out shows that it helps
-    min_unlabelled: int = within(1, 1_000_000, 500)  # videos of a language before they are asked for priors and neighbours
-    max_unlabelled: int = within(1, 1_000_000, 6_000)  # of them that reach the driver, 3 kB each with MUSE; fewer help languages left out less
+    prototypes: int = within(0, 65_536, 512)  # of the training vectors, for the neighbour correction; 0 forbids it
+    prior_shift: str = one_of("auto", "never")  # in languages without labels
+    unlabelled_prototypes: int = within(0, 65_536, 128)  # of each language without labels, for label propagation; 0 forbids it
+    min_unlabelled: int = within(1, 1_000_000, 500)  # videos of a language without labels from which prior shift and label propagation are fitted
+    max_unlabelled: int = within(1, 1_000_000, 6_000)  # of them that reach the driver, 3 kB each with MUSE; with fewer, held-out languages gained less
 
 
 @dataclass(frozen=True)
 class ThresholdSettings:
-    """Which confidences make a category; see `xlclass.model.thresholds`."""
+    """How confidences become categories; see `xlclass.model.thresholds`."""
 
     aim: str = one_of("f1", "precision")
-    precision: float = within(0.0, 1.0, 0.8)  # that every category reaches on the calibration split, with aim = "precision"
-    policy: str = one_of("at_least_one", "abstain")  # of a video none of whose categories reaches its threshold
-    most_categories: int = within(1, 1_000, 3)
+    precision: float = within(0.0, 1.0, 0.8)  # that every category reaches on the calibration videos, with aim = "precision"
+    policy: str = one_of("at_least_one", "abstain")  # for a video if none of its categories reaches its threshold
+    max_categories: int = within(1, 1_000, 3)  # of a video
 
 
 @dataclass(frozen=True)
@@ -155,15 +144,15 @@ class BackfillSettings:
 
 @dataclass(frozen=True)
 class GateSettings:
-    """What a model version may lose against the champion, on the same test videos, and still replace it."""
+    """By how much a candidate may be worse than the champion, on the same test videos, and still replace it."""
 
-    lost_accuracy: float = within(0.0, 1.0, 0.01)  # of top-1: a loss that is larger, and larger than chance explains, is refused
-    never_lost: float = within(0.0, 1.0, 0.1)  # of top-1 over all languages, whatever chance explains
-    lost_calibration: float = within(0.0, 1.0, 0.02)  # growth of the debiased calibration error, in the same way
-    lost_coverage: float = within(0.0, 1.0, 0.02)  # of the share of videos that get a category, in the same way
-    min_videos: int = within(10, 1_000_000, 100)  # test videos of a language that is judged by itself; the others are judged together
-    most_videos: int = within(10, 1_000_000, 5_000)  # test videos of a language that are looked at, those with the lowest hash
-    level: float = within(0.5, 0.9999, 0.95)  # of the interval over all languages, and of those of the languages together
+    lost_accuracy: float = within(0.0, 1.0, 0.01)  # of top-1: a larger loss is refused if it is also larger than chance explains
+    max_lost_accuracy: float = within(0.0, 1.0, 0.1)  # of top-1 over all languages: a larger loss is refused in any case
+    lost_calibration: float = within(0.0, 1.0, 0.02)  # growth of the debiased calibration error, as lost_accuracy
+    lost_coverage: float = within(0.0, 1.0, 0.02)  # of the share of videos that get a category, as lost_accuracy
+    min_videos: int = within(10, 1_000_000, 100)  # test videos of a language that is judged by itself; all other languages are judged together
+    max_videos: int = within(10, 1_000_000, 5_000)  # test videos of a language that are compared, those with the lowest hash
+    level: float = within(0.5, 0.9999, 0.95)  # of the interval over all languages, and of the intervals of the languages together
     resamples: int = within(100, 100_000, 2_000)
     seed: int = within(0, 2**31 - 1, 7)
 

@@ -1,15 +1,13 @@
-"""Which head is best for languages without labels, judged without their labels: by leaving French out, and English.
+"""Which settings of the head are best for languages without labels, judged without their labels: by leaving French out, and English.
 
-The videos of the training and validation channels, cut into three folds by channel. A head trained on English, on channels outside
-a fold, is scored on the fold's French videos; one trained on French, on its English ones. A setting's figure is the mean of both
-over folds and seeds, its error that of the paired differences to the default. All settings run on one fold with one seed; the best
-KEPT, the default and the baselines (one seed: chance has no part in them) on all folds with SEEDS. Weights of languages cannot be
-judged with one training language: `both` is trained on both and scored on the fold in each, with and without. What is scored is what
-the job ships: the head with the neighbours' say, whose width and weight are those that training chose on this catalogue (NEIGHBOURS).
+The videos of the training and validation channels are cut into three folds by channel. A head trained on English, on channels outside a
+fold, is scored on the fold's French videos; one trained on French, on its English videos. The figure of a setting is the mean of both over
+folds and seeds; its error is that of the paired differences to the default. All settings run on one fold with one seed; then the best
+KEPT and the default run on all folds with SEEDS. The scored chain has the head, its calibration and the neighbour correction.
 
-At the end, once, heads of the default, of the best setting and of the two baselines are trained as the job trains them and scored on
-test channels of ar de es it ja ko nl pl pt ru th tr zh (the catalogue's `reference_language`, which no step before has seen): the mean
-over languages of top-1, and of top-1 on the half of each language's videos with the highest confidence.
+At the end, once, chains of the default and of the best setting are trained on both languages and scored on test channels of ar de es it ja
+ko nl pl pt ru th tr zh (the catalogue's `reference_language`, which no earlier step uses): the mean over languages of top-1, and of top-1 on
+the half of each language's videos with the highest confidence. Unlabelled videos have no part in this bench.
 
 Bars: the default of [training] has a mean top-1 >= 0.65, and >= 0.82 on the half; no setting beats the default in the search by more
 than two standard errors. `--quick` searches two settings on one fold, trains one seed at the end, and judges top-1 alone.
@@ -18,38 +16,28 @@ than two standard errors. `--quick` searches two settings on one fold, trains on
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import hashlib
 import json
 import sys
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-import deltalake
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from _verdict import verdict
-from real_catalogue import OTHERS, ROOT
+from decisions import CATALOGUE, CONF, MUSE, load_videos
 from real_catalogue import _run as run_main_job
 
-sys.path.insert(0, str(ROOT))
-
-from xlclass.catalog.language import base_language  # noqa: E402  the bench runs from a checkout
-from xlclass.catalog.taxonomy import load_taxonomy  # noqa: E402
-from xlclass.config import SplitSettings, TaxonomySettings, TrainingSettings, load_settings  # noqa: E402
-from xlclass.lake.reading import embeddings_of  # noqa: E402
-from xlclass.lake.registry import Registry  # noqa: E402
-from xlclass.model.calibration import fit_calibration  # noqa: E402
-from xlclass.model.examples import Examples  # noqa: E402
-from xlclass.model.fit import Fitted  # noqa: E402
-from xlclass.model.head import logits, train_head  # noqa: E402
-from xlclass.model.leave_one_language_out import Say, prototypes_of  # noqa: E402
-from xlclass.model.thresholds import Thresholds  # noqa: E402
-from xlclass.quality.splits import TRAIN, VALIDATION, Split  # noqa: E402
-from xlclass.quality.test_set import VIDEO_COLUMNS, shared_test_set  # noqa: E402
-from xlclass.schemas import unpack_vectors  # noqa: E402
+from xlclass.config import TrainingSettings, load_settings
+from xlclass.lake.registry import Registry
+from xlclass.model.chain import DecisionChain
+from xlclass.model.examples import Examples, Splits
+from xlclass.model.fit import Draft
+from xlclass.model.head import train_head
+from xlclass.model.neighbours import NEIGHBOURS
+from xlclass.quality.splits import TRAIN, VALIDATION
 
 BARS = {"top1_others": 0.65, "half_others": 0.82, "settings_better": 0}
 SEARCHED: dict[str, dict] = {
@@ -65,118 +53,70 @@ SEARCHED: dict[str, dict] = {
     "learning rate 0.0001": {"learning_rate": 1e-4},
     "batch 256": {"batch_size": 256},
     "patience 12": {"patience": 12},
-    "balanced": {"class_weights": "balanced"},
-    "mixup 0.2": {"mixup": 0.2},
-    "mixup 1": {"mixup": 1.0},
-    "smoothing 0.05": {"label_smoothing": 0.05},
-    "smoothing 0.1": {"label_smoothing": 0.1},
-    "decay 0.01": {"weight_decay": 0.01},
-    "decay 0.1": {"weight_decay": 0.1},
-    "averaging 0.99": {"averaging": 0.99},
-    "averaging 0.998": {"averaging": 0.998},
 }
-WEIGHTED = {"default": {}, "equal languages": {"language_weights": "equal"}}
-BASELINES: dict[str, dict] = {"logistic": {"head": "logistic"}, "neighbours": {"head": "neighbours"}}
 QUICK = ("default", "learning rate 0.0003")
-SEEDS = (7, 8, 9)
-FOLDS = (0, 1, 2)
-KEPT = 3
-LEFT_OUT = {"fr": (["en"], ["fr"]), "en": (["fr"], ["en"])}  # what is taught, what is scored
-BOTH = {"both": (["en", "fr"], ["en", "fr"])}
-DIM = 512
-NEIGHBOURS = Say(width=0.04, weight=0.6)
-
-
-def load_rows(lake: Path, catalogue: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
-    """Videos with a label and a vector (language, reference, side, fold, label as an index or -1), their vectors, and the categories learnt."""
-    shares, taxonomy = SplitSettings(), load_taxonomy(ROOT / "conf" / "taxonomy.toml")
-    split = Split(shares.salt, shares.train, shares.validation, shares.calibration)
-    videos = deltalake.DeltaTable(str(lake / "videos")).to_pandas(columns=list(VIDEO_COLUMNS))
-    encoder_id = Registry(str(lake)).champion().manifest()["encoder_id"]
-    embeddings = embeddings_of(str(lake), encoder_id).to_table(columns=["video_id", "vector"]).to_pandas()
-    references = pq.read_table(catalogue, columns=["video_id", "reference_language"]).to_pandas()
-    rows = videos.merge(embeddings.dropna(subset="vector"), on="video_id").merge(references, on="video_id").sort_values("video_id", ignore_index=True)
-    rows = rows[rows.labels.map(len) > 0].reset_index(drop=True)
-    group = rows.channel_id.fillna(rows.video_id)
-    rows = rows.assign(side=group.map(split.of), fold=group.map(_fold), name=rows.labels.str[0])
-    counts = rows[(rows.side == TRAIN) & rows.language.isin(TrainingSettings().languages)].name.value_counts()
-    categories = [name for name in taxonomy.categories if counts.get(name, 0) >= TaxonomySettings().min_training_videos]
-    label = rows.name.map({name: i for i, name in enumerate(categories)}).fillna(-1).astype(int)
-    rule = {"split": dataclasses.asdict(split), "languages": TrainingSettings().languages, "categories": categories}
-    is_scored = rows.video_id.isin(shared_test_set([videos], [rule]).video_id)
-    rows = rows.assign(label=label, reference=[base_language(code)[0] for code in rows.reference_language], is_scored=is_scored)
-    return rows.drop(columns="vector"), unpack_vectors(rows.vector.tolist(), DIM), categories
-
-
-def _fold(channel: str) -> int:
-    return int(hashlib.sha256(f"head_search|{channel}".encode()).hexdigest()[:8], 16) % len(FOLDS)
+SEEDS, FOLDS, KEPT = (7, 8, 9), (0, 1, 2), 3
+LEFT_OUT = {"fr": "en", "en": "fr"}  # the language that is scored: the one that is trained on
 
 
 class Search:
-    """Heads with their neighbours, of parts of the rows, and how right they are on others."""
+    """Labelled videos with their vectors; chains trained on some of them, and their scores on others."""
 
-    def __init__(self, rows: pd.DataFrame, vectors: np.ndarray, categories: list[str]) -> None:
-        self.rows, self.vectors, self.one_hot = rows, vectors, np.eye(len(categories), dtype=np.float32)
-        self.categories, self.settings = categories, load_settings(ROOT / "conf" / "youtube.toml")
+    def __init__(self, rows: pd.DataFrame, vectors: np.ndarray, num_categories: int) -> None:
+        is_labelled = rows.labels.map(len).gt(0).to_numpy()
+        self.rows, self.vectors, self.settings = rows[is_labelled].reset_index(drop=True), vectors[is_labelled], load_settings(CONF)
+        self.labels = (self.rows.label.to_numpy()[:, None] == np.arange(num_categories)).astype(np.float32)
+        self.fold = self.rows.channel.map(lambda channel: int(hashlib.sha256(f"head_search|{channel}".encode()).hexdigest()[:8], 16) % len(FOLDS))
+        self.is_known = self.rows.side.isin([TRAIN, VALIDATION])
 
-    def examples(self, chosen: pd.Series) -> Examples:
-        """The rows with their labels; a label that is none of the categories' teaches that it is none of them."""
-        label = self.rows.label[chosen].to_numpy()
-        labels = np.where(label[:, None] >= 0, self.one_hot[label], 0)
-        return Examples(self.vectors[chosen.to_numpy()], labels.astype(np.float32), self.rows.language[chosen].to_numpy())
+    def chain(self, changes: dict, seed: int, trained: pd.Series) -> DecisionChain:
+        """A chain trained on the trained-on rows of the training side, and stopped and calibrated by those of the validation side."""
+        settings = replace(self.settings, training=replace(TrainingSettings(), seed=seed, **changes))
+        train, validation = (self._examples(trained & (self.rows.side == side)) for side in (TRAIN, VALIDATION))
+        head, _ = train_head(train, validation, settings.training)
+        return Draft.of(head, Splits(train, validation, validation), {}, settings).with_neighbours(NEIGHBOURS).chain
 
-    def fitted(self, changes: dict, seed: int, teaching: pd.Series) -> Fitted:
-        """A head trained on the teaching rows of the training side, stopped by those of the validation side and calibrated on them, with its neighbours."""
-        settings = dataclasses.replace(self.settings, training=dataclasses.replace(TrainingSettings(), seed=seed, **changes))
-        taught, held = (self.examples(teaching & (self.rows.side == side)) for side in (TRAIN, VALIDATION))
-        head, prototypes = train_head(taught, held, settings.training)[0], prototypes_of(taught, settings, NEIGHBOURS)
-        said = logits(head, held.vectors), held.labels, held.languages
-        calibration = fit_calibration(*said, settings.calibration, prototypes.shares(held.vectors), NEIGHBOURS.weight)
-        return Fitted(head, calibration, Thresholds(()), {}, prototypes)
-
-    def scores(self, fitted: Fitted, scored: pd.Series) -> tuple[float, float]:
+    def scores(self, chain: DecisionChain, scored: pd.Series) -> tuple[float, float]:
         """Top-1 on the scored rows that have a category, and on the half of them with the highest confidence."""
-        scored = scored & (self.rows.label >= 0)
-        said = fitted.log_odds(self.vectors[scored.to_numpy()], self.rows.language[scored].to_numpy(object))
-        right = said.argmax(axis=1) == self.rows.label[scored]
-        surest = np.argsort(-said.max(axis=1), kind="stable")[: -(-len(said) // 2)]
-        return float(right.mean()), float(right.to_numpy()[surest].mean())
+        rows = np.flatnonzero(scored & (self.rows.label >= 0))
+        log_odds = chain.log_odds(self.vectors[rows], self.rows.language.to_numpy(object)[rows])
+        right = self.labels[rows, log_odds.argmax(axis=1)]
+        surest = np.argsort(-log_odds.max(axis=1), kind="stable")[: -(-len(rows) // 2)]
+        return float(right.mean()), float(right[surest].mean())
 
-    def cell(self, changes: dict, fold: int, seed: int, ways: dict) -> dict[str, float]:
-        """One fold, one seed: for each way of teaching and scoring top-1, and that of the surest half."""
-        rows, found = self.rows, {}
-        known = rows.side.isin([TRAIN, VALIDATION])
-        for name, (taught, scored) in ways.items():
-            fitted = self.fitted(changes, seed, known & rows.language.isin(taught) & (rows.fold != fold))
-            each = [self.scores(fitted, known & (rows.language == language) & (rows.fold == fold)) for language in scored]
-            found |= {name: float(np.mean([top1 for top1, _ in each])), f"{name}_half": float(np.mean([half for _, half in each]))}
-        return found
+    def left_out(self, changes: dict, fold: int, seed: int) -> dict[str, float]:
+        """One fold and seed: top-1 in each language left out, and on its surer half."""
+        figures = {}
+        for scored, trained in LEFT_OUT.items():
+            chain = self.chain(changes, seed, self.is_known & (self.rows.language == trained) & (self.fold != fold))
+            top1, half = self.scores(chain, self.is_known & (self.rows.language == scored) & (self.fold == fold))
+            figures |= {scored: top1, f"{scored}_half": half}
+        return figures
+
+    def _examples(self, chosen: pd.Series) -> Examples:
+        rows = chosen.to_numpy()
+        return Examples(self.vectors[rows], self.labels[rows], self.rows.language.to_numpy(object)[rows], self.rows.channel.to_numpy(object)[rows])
 
 
-def search(rows: Search, settings: dict[str, dict], folds: Iterable[int], seeds: Iterable[int], ways: dict = LEFT_OUT) -> pd.DataFrame:
-    """One line per setting, fold and seed, with what `Search.cell` found."""
+def search(rows: Search, settings: dict[str, dict], folds: Iterable[int], seeds: Iterable[int]) -> pd.DataFrame:
+    """Per setting: mean top-1 of the languages left out, that of the surer half, the gain over the default and its standard error, best first.
+
+    The gains of one fold's seeds are averaged first, because they share the fold's videos; the error is that over folds, per language.
+    """
     lines = []
     for name, changes in settings.items():
-        own = [{"setting": name, "fold": fold, "seed": seed, **rows.cell(changes, fold, seed, ways)} for fold in folds for seed in seeds]
+        own = [{"setting": name, "fold": fold, "seed": seed, **rows.left_out(changes, fold, seed)} for fold in folds for seed in seeds]
         print(f"{name:<24} " + pd.DataFrame(own).drop(columns=["setting", "fold", "seed"]).mean().round(4).to_json(), flush=True)
         lines += own
-    return pd.DataFrame(lines)
-
-
-def compared(lines: pd.DataFrame, ways: Iterable[str] = tuple(LEFT_OUT)) -> pd.DataFrame:
-    """Per setting: mean top-1 over the ways, that of the surest half, the gain over the default and its standard error, best first.
-
-    The gains of one fold's seeds are averaged first, as they share the fold's videos; the error is that over folds, of each way apart.
-    """
-    gains = []
-    for way in ways:
-        wide = lines.pivot_table(index="fold", columns="setting", values=way)  # the mean over seeds
+    every, gains = pd.DataFrame(lines), []
+    for language in LEFT_OUT:
+        wide = every.pivot_table(index="fold", columns="setting", values=language)  # the mean over seeds
         gains.append(wide.sub(wide["default"], axis=0))
-    by_setting = lines.groupby("setting")
+    means = every.groupby("setting")[[*LEFT_OUT, *(f"{language}_half" for language in LEFT_OUT)]].mean()
     table = pd.DataFrame(
         {
-            "top1": by_setting[list(ways)].mean().mean(axis=1),
-            "half": by_setting[[f"{way}_half" for way in ways]].mean().mean(axis=1),
+            "top1": means[list(LEFT_OUT)].mean(axis=1),
+            "half": means[[f"{language}_half" for language in LEFT_OUT]].mean(axis=1),
             "gain": sum(gain.mean() for gain in gains) / len(gains),
             "error": np.sqrt(sum(gain.sem() ** 2 for gain in gains)) / len(gains),
         }
@@ -185,23 +125,23 @@ def compared(lines: pd.DataFrame, ways: Iterable[str] = tuple(LEFT_OUT)) -> pd.D
 
 
 def on_test_channels(rows: Search, settings: dict[str, dict], seeds: Iterable[int]) -> pd.DataFrame:
-    """Per setting: mean over OTHERS of top-1 on test channels and on the surest half, its error over seeds, and the figures per language."""
-    taught, lines = rows.rows.language.isin(TrainingSettings().languages), []
+    """Per setting and seed: means over MUSE's languages without labels of top-1 on test channels and on the surer half."""
+    lines = []
     for name, changes in settings.items():
         for seed in seeds:
-            fitted = rows.fitted(changes, seed, taught)
-            each = {language: rows.scores(fitted, rows.rows.is_scored & (rows.rows.reference == language)) for language in [*OTHERS, "en", "fr"]}
-            top1, half = (float(np.mean([each[language][i] for language in OTHERS])) for i in (0, 1))
-            lines.append({"setting": name, "seed": seed, "top1_others": top1, "half_others": half, "languages": each})
+            chain = rows.chain(changes, seed, rows.rows.is_labelled)
+            is_tested = rows.rows.is_scored
+            top1, half = np.mean([rows.scores(chain, is_tested & (rows.rows.reference == language)) for language in MUSE], axis=0)
+            lines.append({"setting": name, "seed": seed, "top1_others": top1, "half_others": half})
     return pd.DataFrame(lines)
 
 
 def main() -> int:
     """Searches, scores, writes build/bench/head_search.json and prints the verdict."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--catalogue", type=Path, default=ROOT.parent / "shared" / "data" / "youtube" / "catalog.parquet")
-    parser.add_argument("--lake", type=Path, help="a lake that the main job has filled from the catalogue; without it one is made")
-    parser.add_argument("--quick", action="store_true", help="two settings, one fold, one seed; the bar of top-1 only")
+    parser.add_argument("--catalogue", type=Path, default=CATALOGUE)
+    parser.add_argument("--lake", type=Path, help="a lake that the main job has filled from the catalogue; the job makes one if it is left out")
+    parser.add_argument("--quick", action="store_true", help="two settings, one fold, one seed; only the bar of top-1")
     arguments = parser.parse_args()
     if not arguments.catalogue.is_file():
         print(f"head_search: there is no {arguments.catalogue}; give --catalogue")
@@ -209,32 +149,28 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         if not arguments.lake:
             run_main_job(arguments.catalogue.absolute(), Path(folder))
-        rows = Search(*load_rows(arguments.lake or Path(folder) / "lake", arguments.catalogue))
+        lake = arguments.lake or Path(folder) / "lake"
+        manifest = Registry(str(lake)).champion().manifest()
+        rows = Search(*load_videos(lake, arguments.catalogue, manifest), len(manifest["categories"]))
     return _verdict(_searched(rows, arguments.quick), arguments.quick)
 
 
 def _searched(rows: Search, quick: bool) -> dict[str, pd.DataFrame]:
-    """The coarse search, the fine one, the weights of languages, and the scores on test channels."""
-    coarse = compared(search(rows, {name: SEARCHED[name] for name in QUICK} if quick else SEARCHED, FOLDS[:1], SEEDS[:1]))
-    tables = {"coarse": coarse, "fine": coarse}
-    if not quick:
-        kept = {name: SEARCHED[name] for name in dict.fromkeys(["default", *coarse.index[: KEPT + 1]])}
-        tables["fine"] = compared(pd.concat([search(rows, kept, FOLDS, SEEDS), search(rows, BASELINES, FOLDS, SEEDS[:1])]))
-        tables["weighted"] = compared(search(rows, WEIGHTED, FOLDS, SEEDS[:1], BOTH), BOTH)
-    best = next(name for name in tables["fine"].index if name not in BASELINES)
-    final, seeds = {name: SEARCHED[name] for name in dict.fromkeys(["default", best])}, SEEDS[:1] if quick else SEEDS
-    tested = [on_test_channels(rows, final, seeds), on_test_channels(rows, BASELINES, SEEDS[:1])]
-    return tables | {"tested": pd.concat(tested, ignore_index=True)}
+    """The coarse search, the fine one, and the scores on test channels."""
+    coarse = search(rows, {name: SEARCHED[name] for name in QUICK} if quick else SEARCHED, FOLDS[:1], SEEDS[:1])
+    kept = {name: SEARCHED[name] for name in dict.fromkeys(["default", *coarse.index[: KEPT + 1]])}
+    fine = coarse if quick else search(rows, kept, FOLDS, SEEDS)
+    final = {name: SEARCHED[name] for name in dict.fromkeys(["default", fine.index[0]])}
+    return {"coarse": coarse, "fine": fine, "tested": on_test_channels(rows, final, SEEDS[:1] if quick else SEEDS)}
 
 
 def _verdict(tables: dict[str, pd.DataFrame], quick: bool) -> int:
     fine, tested = tables["fine"], tables["tested"]
-    for name in ("coarse", "fine", "weighted"):
-        if name in tables:
-            print(f"\n{name}\n{tables[name].to_string(float_format='%.4f')}")
+    for name in ("coarse", "fine"):
+        print(f"\n{name}\n{tables[name].to_string(float_format='%.4f')}")
     scores = tested.groupby("setting", sort=False)[["top1_others", "half_others"]].agg(["mean", "sem"])
-    print(f"\ntest channels of {' '.join(OTHERS)}\n{scores.to_string(float_format='%.4f')}\n")
-    better = [name for name in fine.index if name not in BASELINES and fine.gain[name] > 2 * fine.error[name]]
+    print(f"\ntest channels of {' '.join(MUSE)}\n{scores.to_string(float_format='%.4f')}\n")
+    better = [name for name in fine.index if fine.gain[name] > 2 * fine.error[name]]
     default = tested[tested.setting == "default"]
     figures = {"top1_others": float(default.top1_others.mean()), "half_others": float(default.half_others.mean()), "settings_better": len(better)}
     records = {name: json.loads(table.reset_index().to_json(orient="records")) for name, table in tables.items()}

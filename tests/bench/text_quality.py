@@ -38,7 +38,7 @@ from xlclass.encoders.batches import embed_column
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import limit_threads
 from xlclass.model.examples import Examples
-from xlclass.model.head import logits, train_head
+from xlclass.model.head import train_head
 from xlclass.quality.splits import TEST, TRAIN, VALIDATION, Split
 from xlclass.schemas import unpack_vectors
 
@@ -179,8 +179,8 @@ def _correct(
 
 def _tops(examples: list[Examples], tested: list[np.ndarray], training: TrainingSettings) -> list[np.ndarray]:
     """The top category of each tested vector, from a head trained on the examples."""
-    model, _ = train_head(*examples, training)
-    return [logits(model, vectors).argmax(axis=1) for vectors in tested]
+    head, _ = train_head(*examples, training)
+    return [head.logits(vectors).argmax(axis=1) for vectors in tested]
 
 
 def _groups(rows: pd.DataFrame) -> dict[str, np.ndarray]:

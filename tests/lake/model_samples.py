@@ -5,6 +5,8 @@ from pathlib import Path
 
 from xlclass.lake.tables import _PROPERTIES
 from xlclass.model.bundle import Bundle
+from xlclass.model.calibration import Platt
+from xlclass.model.chain import DecisionChain
 from xlclass.schemas import MODELS
 
 MANIFEST = {
@@ -19,7 +21,6 @@ MANIFEST = {
     "dim": 8,
     "preparation_version": "p",
     "code_version": "0",
-    "calibration": {},
 }
 _SCALARS = {"bigint": "long", "string": "string", "timestamp": "timestamp"}
 _MAP_VALUES = {"bigint": "long", "double": "double"}
@@ -34,7 +35,8 @@ class FakeHead:
 
 def bundle(name):
     """A model version of that name, trained from the fingerprint NAME-print."""
-    return Bundle(FakeHead(), {**MANIFEST, "model_version": name, "training_fingerprint": f"{name}-print"})
+    chain = DecisionChain(FakeHead(), Platt((1.0, 1.0), (0.0, 0.0)))
+    return Bundle(chain, {**MANIFEST, "model_version": name, "training_fingerprint": f"{name}-print"})
 
 
 def create_models_table(root):

@@ -98,7 +98,7 @@ def test_judge_refuses_a_large_loss_though_few_videos_leave_it_to_chance():
     low, high = verdict.groups[0].accuracy.interval
     assert low < 0 < high
     assert verdict.sentence.startswith("refused: all languages lost 0.150 of its top-1 (0.700 to 0.550")
-    assert judge(["en"] * 20, channels_of(20), answers(before), answers(after), dataclasses.replace(SETTINGS, never_lost=0.2)).is_accepted
+    assert judge(["en"] * 20, channels_of(20), answers(before), answers(after), dataclasses.replace(SETTINGS, max_lost_accuracy=0.2)).is_accepted
 
 
 def test_judge_refuses_worse_calibration():

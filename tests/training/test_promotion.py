@@ -1,4 +1,4 @@
-"""A candidate's way to the champion's place on a real lake, and what a backfill makes of it."""
+"""Promotion on a real lake: whether a candidate becomes the champion, and the backfill after it."""
 
 import dataclasses
 import logging
@@ -34,13 +34,13 @@ def registry(run):
 
 
 def other(registry, name, **changes):
-    """A candidate with the champion's head, its manifest changed."""
+    """A candidate with the champion's chain and a changed manifest."""
     bundle = registry.champion().load()
-    return registry.register(Bundle(bundle.head, {**bundle.manifest, "model_version": name, "training_fingerprint": name, **changes}), "r")
+    return registry.register(Bundle(bundle.chain, {**bundle.manifest, "model_version": name, "training_fingerprint": name, **changes}), "r")
 
 
 def confused(registry, name):
-    """A candidate that is always wrong: it names categories that no video has."""
+    """A candidate that is always wrong: no video has its categories."""
     return other(registry, name, categories=["education", "comedy", "film_animation"])
 
 
@@ -51,7 +51,7 @@ def predicted_by(run, name):
 
 
 def backfilled(run):
-    """The model versions of all predictions, after the one command that replaces them."""
+    """The model versions of all predictions after a backfill with the champion."""
     backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), Registry(run.lake.root).champion())
     return {row["model_version"] for row in run.lake.read(PREDICTIONS).select("model_version").distinct().collect()}
 
@@ -60,11 +60,11 @@ def test_scored_videos_are_those_that_spark_scores(run, registry):
     champion = registry.champion()
     manifest = champion.manifest()
     expected = scored_by_spark(run.lake.read(PREDICTIONS).withColumn("language", F.col("video_id")), run.lake.read(VIDEOS), manifest)
-    found = scored_videos(run.lake.root, [manifest, manifest], 5_000)
-    assert found.video_id.tolist() == sorted(row["language"] for row in expected.collect())
+    videos = scored_videos(run.lake.root, [manifest, manifest], 5_000)
+    assert videos.video_id.tolist() == sorted(row["language"] for row in expected.collect())
     few = scored_videos(run.lake.root, [manifest], 4)
     assert few.groupby("language").size().to_dict() == {"de": 4, "en": 4, "fr": 4}
-    assert set(few.video_id) < set(found.video_id)
+    assert set(few.video_id) < set(videos.video_id)
 
 
 def test_scored_videos_are_on_the_test_side_of_both(run, registry):
@@ -75,22 +75,22 @@ def test_scored_videos_are_on_the_test_side_of_both(run, registry):
     assert set(scored_videos(run.lake.root, [manifest, salted], 5_000).video_id) == sides[0] & sides[1]
 
 
-def test_settle_promotes_a_candidate_as_good_and_a_backfill_replaces_all_predictions(run, registry):
+def test_promote_if_better_promotes_a_candidate_of_the_same_quality_and_a_backfill_replaces_all_predictions(run, registry):
     first = registry.champion()
     second = other(registry, "second")
     assert promote_if_better(run, second) == second
     assert registry.champion() == second
     assert registry.history().events[-1].reason.startswith("accepted: top-1 over all languages")
     assert backfilled(run) == {"second"}
-    made = run.lake.read(PREDICTION_LOG).count()
+    num_logged = run.lake.read(PREDICTION_LOG).count()
     assert main.main(["models", "rollback", "--lake", run.lake.root]) == 0
     assert backfilled(run) == {first.name}
-    assert run.lake.read(PREDICTION_LOG).count() > made
-    assert promote_if_better(run, second) == first  # rolled back by a person: not overruled by the next run
+    assert run.lake.read(PREDICTION_LOG).count() > num_logged
+    assert promote_if_better(run, second) == first  # a person rolled it back: the next run does not overrule that
     assert registry.champion() == first
 
 
-def test_settle_keeps_the_champion_where_the_candidate_is_worse_and_says_where(run, registry, caplog):
+def test_promote_if_better_keeps_the_champion_if_the_candidate_is_worse_and_names_the_losses(run, registry, caplog):
     run.settings = dataclasses.replace(run.settings, gate=GATE)
     champion, version = registry.champion(), registry.history().delta_version
     worse = confused(registry, "worse")
@@ -102,12 +102,12 @@ def test_settle_keeps_the_champion_where_the_candidate_is_worse_and_says_where(r
     assert registry.history().delta_version == version + 1  # the candidate's event only
 
 
-def test_promote_ends_with_exit_code_2_where_the_gate_refuses_unless_forced(run, registry, capsys):
+def test_promote_ends_with_exit_code_2_if_the_gate_refuses_unless_forced(run, registry, capsys):
     confused(registry, "worse")
     assert main.main(["models", "promote", "worse", "--conf", str(run.settings.file)]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("xlclass: model version worse was not promoted: refused: all languages lost")
-    assert len(said.splitlines()) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("xlclass: model version worse was not promoted: refused: all languages lost")
+    assert len(message.splitlines()) == 1
     assert main.main(["models", "promote", "worse", "--lake", run.lake.root, "--force", "a drill"]) == 0
     assert registry.champion().name == "worse"
     assert registry.history().events[-1].reason == "forced: a drill"
@@ -125,7 +125,7 @@ def test_compare_prints_both_and_the_verdict(run, registry, capsys):
     assert lines[-1].startswith(f"replacing {champion} by worse: refused: all languages lost")
 
 
-def test_compare_takes_a_version_of_another_encoder_from_its_predictions(run, registry):
+def test_compare_uses_the_predictions_of_a_version_of_another_encoder(run, registry):
     champion = registry.champion()
     elder = other(registry, "elder", encoder_id="x" * 64)
     with pytest.raises(ModelError, match="elder cannot be compared: .* has no predictions of it"):
@@ -138,18 +138,18 @@ def test_compare_takes_a_version_of_another_encoder_from_its_predictions(run, re
     assert verdict.groups[0].accuracy.champion > 0.5
 
 
-def test_settle_stops_where_neither_version_can_serve(run, registry):
+def test_promote_if_better_stops_if_neither_version_can_be_used(run, registry):
     run.settings = dataclasses.replace(run.settings, gate=GATE)
     other(registry, "elder", encoder_id="x" * 64)
     worse = confused(registry, "worse")
     predicted_by(run, "elder")
-    registry.make_champion(registry.history(), "elder", "r", "of before")
-    with pytest.raises(ModelError, match=r"worse does not become the champion \(refused: .*elder cannot go on: .* promote worse --force REASON"):
+    registry.make_champion(registry.history(), "elder", "r", "before the encoder changed")
+    with pytest.raises(ModelError, match=r"worse does not become the champion \(refused: .*elder cannot be used: .* promote worse --force REASON"):
         promote_if_better(run, worse)
     assert registry.champion().name == "elder"
 
 
-def test_promote_does_not_ask_for_a_comparison_with_a_damaged_champion(run, registry):
+def test_promote_needs_no_comparison_with_a_damaged_champion(run, registry):
     second = other(registry, "second")
     shutil.rmtree(registry.champion().folder)
     accepted, sentence = promote(registry, registry.history(), "second", GATE)

@@ -29,6 +29,7 @@ def test_sample_videos_holds_training_languages_and_no_test_videos(filled):
     split = Split("xlclass", 0.6, 0.1, 0.1)
     expected = {row["video_id"]: split.of(row["channel"]) for row in ROWS if row["language"] != "de" and split.of(row["channel"]) != "test"}
     assert {row["video_id"]: row["side"] for row in sample} == expected
+    assert {row["video_id"]: row["channel_id"] for row in sample} == {row["video_id"]: row["channel"] for row in ROWS if row["video_id"] in expected}
 
 
 def test_sample_videos_caps_every_language_and_category(filled):
@@ -48,6 +49,8 @@ def test_train_writes_a_whole_manifest_and_its_events(filled):
     assert manifest["encoder_id"] == encoder.encoder_id
     assert manifest["split"] == {"salt": "xlclass", "train": 0.6, "validation": 0.1, "calibration": 0.1}
     assert manifest["versions_read"] == {"videos": 1, "embeddings": 1}
+    assert set(manifest["chain"]) == {"platt", "maps", "prior_shifts", "propagation_map", "thresholds"}
+    assert manifest["metrics"].keys() >= {"best_epoch", "neighbours", "prior_shift", "propagation"}
     assert len(manifest["curves"]["loss"]) == len(manifest["curves"]["val_loss"]) >= manifest["metrics"]["best_epoch"]
     assert [row["event"] for row in filled.lake.read(MODELS).orderBy("event_number").collect()] == ["candidate", "champion"]
     assert Registry(filled.lake.root).champion() == version
@@ -61,7 +64,7 @@ def test_train_reuses_the_version_of_the_same_sample_and_settings(filled):
     filled.settings = dataclasses.replace(filled.settings, training=dataclasses.replace(filled.settings.training, seed=8))
     second = train(filled, resolve_encoder(filled.settings))
     events = [(row["model_version"], row["event"]) for row in filled.lake.read(MODELS).orderBy("event_number").collect()]
-    assert events[2:] == [(second.name, "candidate")]  # how it becomes the champion: test_promotion.py
+    assert events[2:] == [(second.name, "candidate")]  # test_promotion.py covers how it becomes the champion
     assert Registry(filled.lake.root).champion() == first
 
 

@@ -1,4 +1,4 @@
-"""A model version's folder: `head.keras`, `manifest.json`, and `prototypes.npz` and `smoothing.npz` where neighbours have a say.
+"""A model version's folder: `head.keras`, `neighbours.npz` and `manifest.json`, which holds the digests of the others.
 
 It is written by rename and read with its digests checked.
 """
@@ -6,110 +6,59 @@ It is written by rename and read with its digests checked.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from xlclass.errors import ModelError
-from xlclass.model.calibration import Calibration
-from xlclass.model.head import logits
-from xlclass.model.neighbours import Prototypes
-from xlclass.model.smoothing import Smoothing, log_odds
+from xlclass.model.calibration import LanguageMap, LanguageMaps, Platt
+from xlclass.model.chain import DecisionChain, Decisions
+from xlclass.model.head import Head
+from xlclass.model.neighbours import NeighbourWeights, Propagation, Prototypes
 from xlclass.model.thresholds import Thresholds
-from xlclass.runtime.files import written_whole
-from xlclass.runtime.tensorflow_import import quiet_tensorflow_import
+from xlclass.runtime.files import sha256_of, written_whole
 
-_HEAD, _PROTOTYPES, _SMOOTHING = _FILES = ("head.keras", "prototypes.npz", "smoothing.npz")
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """What a model version says of n videos, row by row.
-
-    `confidences (n, num_categories) float32`, calibrated; `passed`, the same shape, which categories they get; `logits`, the
-    same shape, before calibration; `top (n,)`, the index of the highest confidence, the lowest of equals.
-    """
-
-    confidences: np.ndarray
-    passed: np.ndarray
-    logits: np.ndarray
-
-    @property
-    def top(self) -> np.ndarray:
-        """Index of each video's top category, `(n,) int64`."""
-        return self.confidences.argmax(axis=1) if self.confidences.size else np.empty(0, np.int64)
-
-    @property
-    def top_logits(self) -> np.ndarray:
-        """Each video's logit of its top category, `(n,) float32`."""
-        return self.logits[np.arange(len(self.logits)), self.top]
+_HEAD, _NEIGHBOURS = _FILES = ("head.keras", "neighbours.npz")
+_TRAINING = "training"  # the prototypes of training videos, beside those of languages
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model version. The manifest holds all that training decided: see `training.py` for its keys."""
+    """A model version: its decision chain, and a manifest of what training used and decided; `train.py` lists its keys."""
 
-    head: Any
+    chain: DecisionChain
     manifest: dict[str, Any]
-    prototypes: Prototypes | None = None
-    smoothing: Smoothing | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
         """Ids of the categories, in the order of the head's outputs."""
         return tuple(self.manifest["categories"])
 
-    def decide(self, vectors: np.ndarray, languages: Sequence[str]) -> Decisions:
-        """Confidences and categories of `vectors`, `(n, dim) float32`, and their languages, row by row."""
-        scores = logits(self.head, vectors)
-        calibrated = expit(log_odds(scores, vectors, languages, self._calibration, self.prototypes, self.smoothing)).astype(np.float32)
-        return Decisions(calibrated, self._thresholds.passing(calibrated, languages), scores)
-
-    @functools.cached_property
-    def _calibration(self) -> Calibration:
-        return Calibration.of_manifest(self.manifest["calibration"])
-
-    @functools.cached_property
-    def _thresholds(self) -> Thresholds:
-        return Thresholds.of_manifest(self.manifest["thresholds"])
-
-    def require(self, encoder_id: str, preparation_version: str) -> None:
-        """Nothing, if the model version fits vectors of that encoder and texts of that preparation.
-
-        Raises:
-            ModelError: it does not.
-        """
-        for what, found in (("encoder_id", encoder_id), ("preparation_version", preparation_version)):
-            if self.manifest[what] != found:
-                version, own = self.manifest["model_version"], self.manifest[what]
-                raise ModelError(f"model version {version} was trained on {what} {own[:16]}, the lake's vectors are of {found[:16]}: train a new version")
+    def decide(self, vectors: np.ndarray, languages: list[str]) -> Decisions:
+        """Confidences and categories of `vectors (n, dim) float32` and their languages."""
+        return self.chain.decide(vectors, languages)
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> str:
     """Writes the bundle to `folder`, whole or not at all, and gives its digest (hex sha256).
 
-    A folder that is there already, left by a run that died before its event was written, is replaced.
+    An existing folder, left by a run that died before it wrote its event, is replaced.
     """
     with written_whole(folder, replace=True) as draft:
-        bundle.head.save(draft / _HEAD)
-        if bundle.prototypes:
-            bundle.prototypes.save(draft / _PROTOTYPES)
-        if bundle.smoothing:
-            bundle.smoothing.save(draft / _SMOOTHING)
-        manifest = {**bundle.manifest, **{_digest_of(file): _sha256(draft / file) for file in _FILES if (draft / file).is_file()}}
+        bundle.chain.head.save(draft / _HEAD)
+        np.savez(draft / _NEIGHBOURS, allow_pickle=False, **_arrays(bundle.chain))
+        manifest = {**bundle.manifest, "chain": _parameters(bundle.chain), **{_digest_key(file): sha256_of(draft / file) for file in _FILES}}
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
         return bundle_digest(draft)
 
 
 def bundle_digest(folder: Path) -> str:
-    """Hex sha256 of the manifest, which itself holds the other files'."""
-    return _sha256(folder / "manifest.json")
+    """Hex sha256 of the manifest, which itself holds the digests of the other files."""
+    return sha256_of(folder / "manifest.json")
 
 
 def read_manifest(folder: Path, digest: str) -> dict[str, Any]:
@@ -123,32 +72,26 @@ def read_manifest(folder: Path, digest: str) -> dict[str, Any]:
     manifest = {}
     if bundle_digest(folder) == digest:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    written = [file for file in _FILES if _digest_of(file) in manifest]
-    if _HEAD not in written or not all((folder / file).is_file() and _sha256(folder / file) == manifest[_digest_of(file)] for file in written):
+    if not all((folder / file).is_file() and sha256_of(folder / file) == manifest.get(_digest_key(file)) for file in _FILES):
         raise ModelError(f"the model version in {folder} is damaged: its files are not those that training wrote; train it anew")
     return manifest
 
 
 @functools.lru_cache(maxsize=2)
 def load_bundle(folder: Path, digest: str) -> Bundle:
-    """The bundle in `folder`, loaded at the first call of this process and kept.
+    """The bundle in `folder`, loaded at the first call in this process and kept.
 
     Raises:
         ModelError: a file is missing or differs from what was written.
     """
     manifest = read_manifest(folder, digest)
-    _require_calibrated(folder, manifest)
-    with quiet_tensorflow_import():
-        import keras
-
-    prototypes = Prototypes.load(folder / _PROTOTYPES) if _digest_of(_PROTOTYPES) in manifest else None
-    smoothing = Smoothing.load(folder / _SMOOTHING) if _digest_of(_SMOOTHING) in manifest else None
-    return Bundle(keras.saving.load_model(folder / _HEAD, compile=False), manifest, prototypes, smoothing)
+    with np.load(folder / _NEIGHBOURS, allow_pickle=False) as arrays:
+        return Bundle(_chain(Head.load(folder / _HEAD), manifest["chain"], arrays), manifest)
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A model version: where its folder is, and the digest that the folder must have."""
+    """A model version: its folder, and the digest that the folder must have."""
 
     name: str
     folder: str
@@ -158,25 +101,21 @@ class ModelVersion:
         """Its bundle, loaded once per process."""
         return load_bundle(Path(self.folder), self.digest)
 
-    def check(self) -> None:
-        """Nothing, if it can be loaded; without TensorFlow.
-
-        Raises:
-            ModelError: a file is missing or differs from what was written, or it is of an older xlclass.
-        """
-        _require_calibrated(Path(self.folder), self.manifest())
-
     def require(self, encoder_id: str, preparation_version: str) -> None:
-        """Nothing, if it can be loaded and fits vectors of that encoder and texts of that preparation; without TensorFlow.
+        """Nothing, if it is whole and fits vectors of that encoder and texts of that preparation; without TensorFlow.
 
         Raises:
-            ModelError: it cannot be loaded, or does not fit.
+            ModelError: it is damaged, or does not fit.
         """
-        self.check()
-        Bundle(None, self.manifest()).require(encoder_id, preparation_version)
+        manifest = self.manifest()
+        for key, value in (("encoder_id", encoder_id), ("preparation_version", preparation_version)):
+            if manifest[key] != value:
+                raise ModelError(
+                    f"model version {self.name} was trained on {key} {manifest[key][:16]}, the lake's vectors are of {value[:16]}: train a new version"
+                )
 
     def manifest(self) -> dict[str, Any]:
-        """Its manifest, all files checked, whatever xlclass it is of.
+        """Its manifest, all files checked; without TensorFlow.
 
         Raises:
             ModelError: a file is missing or differs from what was written.
@@ -184,16 +123,38 @@ class ModelVersion:
         return read_manifest(Path(self.folder), self.digest)
 
 
-def _require_calibrated(folder: Path, manifest: dict[str, Any]) -> None:
-    if "calibration" not in manifest:
-        raise ModelError(f"the model version in {folder} is of an xlclass that did not calibrate: train a new one")
+def _parameters(chain: DecisionChain) -> dict[str, Any]:
+    """The chain's numbers but for the head and the prototypes, as JSON values."""
+    return {
+        "platt": asdict(chain.platt),
+        "maps": asdict(chain.maps),
+        "prior_shifts": dict(chain.prior_shifts),
+        "propagation_map": chain.propagation and chain.propagation.map,
+        "thresholds": asdict(chain.thresholds),
+    }
 
 
-def _digest_of(file: str) -> str:
-    """The key of the manifest that holds a file's digest."""
+def _arrays(chain: DecisionChain) -> dict[str, np.ndarray]:
+    """The chain's prototypes: `centres`, `votes` and `weights`, of each language and of the training videos."""
+    prototypes = {**(chain.propagation.languages if chain.propagation else {}), **({_TRAINING: chain.neighbours} if chain.neighbours else {})}
+    return {f"{name}.{part}": np.asarray(values) for name, each in prototypes.items() for part, values in vars(each).items()}
+
+
+def _chain(head: Head, parameters: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> DecisionChain:
+    names = {key.split(".")[0] for key in arrays}
+    prototypes = {name: Prototypes(arrays[f"{name}.centres"], arrays[f"{name}.votes"], NeighbourWeights(*arrays[f"{name}.weights"].tolist())) for name in names}
+    neighbours, after, maps = prototypes.pop(_TRAINING, None), parameters["propagation_map"], parameters["maps"]
+    return DecisionChain(
+        head,
+        Platt(**parameters["platt"]),
+        neighbours,
+        LanguageMaps({language: LanguageMap(*pair) for language, pair in maps["languages"].items()}, LanguageMap(*maps["mean"])),
+        parameters["prior_shifts"],
+        Propagation(prototypes, LanguageMap(*after)) if after else None,
+        Thresholds(**parameters["thresholds"]),
+    )
+
+
+def _digest_key(file: str) -> str:
+    """The manifest's key of a file's digest."""
     return f"{file.split('.')[0]}_sha256"
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

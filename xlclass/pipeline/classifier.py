@@ -43,8 +43,8 @@ class Classifier:
         self.lake = lake_root(settings, lake)
         self.version = Registry(self.lake).champion()
         self.spec = resolve_encoder(settings)
+        self.version.require(self.spec.encoder_id, self._preparation.version)
         self.bundle = self.version.load()
-        self.bundle.require(self.spec.encoder_id, self._preparation.version)
         self._encoder = load_encoder(self.spec)
 
     def classify(self, titles: Sequence[str]) -> list[Answer]:

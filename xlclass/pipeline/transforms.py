@@ -15,7 +15,8 @@ from xlclass.catalog.text import Preparation
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import embed_udf, freeze_loaded, set_up_task
 from xlclass.lake.session import require_workers
-from xlclass.model.bundle import Decisions, ModelVersion
+from xlclass.model.bundle import ModelVersion
+from xlclass.model.chain import Decisions
 from xlclass.schemas import PART_TEXT, PREDICTION_LOG, VECTOR_DTYPE, pack_vectors
 
 _PREPARED = {

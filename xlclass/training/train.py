@@ -1,16 +1,15 @@
 """Sample to model version: a driver-collected sample of the training languages, a head, and the registry's events.
 
 The manifest of a model version holds: model_version, training_fingerprint, encoder_id, dim, preparation_version,
-categories (in the order of the head's outputs), calibration and thresholds (`model/calibration.py`, `model/thresholds.py`),
-languages, split (salt and shares), versions_read (Delta versions), seed, settings, num_videos per side, metrics, curves per epoch,
-code_version.
+categories (in the order of the head's outputs), chain (the numbers of the decision chain, see `model/bundle.py`), languages, split (salt and
+shares), versions_read (Delta versions), seed, settings, num_videos per side, metrics, curves per epoch, code_version.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -27,9 +26,8 @@ from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.model import head
 from xlclass.model.bundle import Bundle, ModelVersion
-from xlclass.model.examples import Examples
+from xlclass.model.examples import Examples, Splits
 from xlclass.model.fit import fit
-from xlclass.model.leave_one_language_out import Sides
 from xlclass.quality.splits import CALIBRATION, TEST, TRAIN, VALIDATION, Split, group_column
 from xlclass.schemas import EMBEDDINGS, MODELS, VIDEOS, unpack_vectors
 
@@ -38,9 +36,9 @@ _POSITIONS = 1_000_000  # by which a sample is taken by hash
 
 
 def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
-    """The model version for the lake as it is: trained now, or the one that was trained from just this before.
+    """The model version for the lake's present contents: trained now, or the one that was trained from the same contents and settings.
 
-    It is a candidate, and the champion where the lake had none; `promotion.py` is how it gets there else.
+    It is a candidate, or at once the champion if the lake has none; `promotion.py` decides whether a candidate becomes the champion.
 
     Raises:
         ModelError: no video of the training languages has a label, or no category has enough of them.
@@ -52,7 +50,7 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
         current = _encoded(embeddings, preparation_version)
         sample = sample_videos(run.lake.read(VIDEOS).join(current, ["video_id", "text_hash"], how="left_semi"), settings, taxonomy)
         unlabelled = unlabelled_videos(current, settings)
-        contents = _contents(sample, "video_id", "language", "text_hash", "labels", "side")
+        contents = _contents(sample, "video_id", "language", "channel_id", "text_hash", "labels", "side")
         contents += _contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else []
         fingerprint = _fingerprint(settings, taxonomy, encoder.encoder_id, preparation_version, contents)
         known = _usable(registry.trained_from(fingerprint))
@@ -80,7 +78,7 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
 
 
 def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoder_id: str, preparation_version: str, contents: list[int | None]) -> str:
-    """Digest of all that decides the training; `contents` is that of what it learns from."""
+    """Digest of all that decides the training; `contents` are the digests of the videos."""
     rules = (settings.training, settings.calibration, settings.thresholds, settings.split, settings.taxonomy.min_training_videos)
     return settings_digest(*rules, taxonomy.categories, encoder_id, preparation_version, head.RECIPE, *contents)
 
@@ -93,7 +91,7 @@ def _encoded(embeddings: DataFrame, preparation_version: str) -> DataFrame:
 
 
 def _usable(version: ModelVersion | None) -> ModelVersion | None:
-    """`version` if its folder is whole; null if there is none, or it must be trained anew."""
+    """`version` if its folder is whole; null if there is none, or its folder is damaged."""
     if version is None:
         return None
     try:
@@ -101,15 +99,15 @@ def _usable(version: ModelVersion | None) -> ModelVersion | None:
     except ModelError as error:
         log.warning("%s", error)
         return None
-    log.info("model version %s was trained from just this sample: reused", version.name)
+    log.info("model version %s was trained on the same sample with the same settings: reused", version.name)
     return version
 
 
 def sample_videos(videos: DataFrame, settings: Settings, taxonomy: Taxonomy) -> DataFrame:
-    """The labelled videos of the training languages that a head may see: video_id, language, text_hash, labels, side.
+    """The labelled videos that training uses: video_id, language, channel_id, text_hash, labels, side; one row per video, no vectors yet.
 
-    At most so many per language and category as the settings say, those with the lowest hash; test videos are not among
-    them. One row per video, no vectors yet.
+    They are in the training languages and not on the test side. Of a language and category, those with the lowest hash, at most
+    `training.max_videos_per_language_and_category`. `channel_id` is the video's own id if it has no channel.
     """
     rules = settings.training
     known = F.array(*(F.lit(name) for name in taxonomy.categories))
@@ -120,6 +118,7 @@ def sample_videos(videos: DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
         .select(
             "video_id",
             "language",
+            group_column().alias("channel_id"),
             "text_hash",
             F.array_intersect("labels", known).alias("labels"),
             side.alias("side"),
@@ -132,7 +131,7 @@ def sample_videos(videos: DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
 
 
 def unlabelled_videos(encoded: DataFrame, settings: Settings) -> DataFrame | None:
-    """Some videos, by hash, of each language that is not trained on and has enough of them; null where there is none, or none are wanted."""
+    """About `calibration.max_unlabelled` videos, by hash, of each other language with enough of them; null if there is none, or no correction is allowed."""
     rules = settings.calibration
     if rules.prior_shift == "never" and not rules.unlabelled_prototypes:
         return None
@@ -159,32 +158,23 @@ def _collect(sample: DataFrame, embeddings: DataFrame) -> pd.DataFrame:
 def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Settings, taxonomy: Taxonomy, made_from: dict[str, Any]) -> Bundle:
     categories = _learnable(sample, settings, taxonomy)
     parts = {side: _examples(sample[sample.side == side], categories, made_from["dim"]) for side in (TRAIN, VALIDATION, CALIBRATION)}
+    splits = Splits(parts[TRAIN], parts[VALIDATION], Examples.of(parts[VALIDATION], parts[CALIBRATION]))
     others = {} if unlabelled is None else {code: unpack_vectors(rows.vector.tolist(), made_from["dim"]) for code, rows in unlabelled.groupby("language")}
-    fitted = fit(Sides(parts[TRAIN], parts[VALIDATION], Examples.of(parts[VALIDATION], parts[CALIBRATION])), others, settings)
-    smoothing = fitted.smoothing.weight if fitted.smoothing else 0.0
-    calibration, curves = fitted.calibration, fitted.curves
-    found = {
-        "neighbours": calibration.weight,
-        "competition": calibration.competition,
-        "prior_shift": fitted.damping,
-        "unlabelled_neighbours": smoothing,
-    }
+    chain, curves, corrections = fit(splits, others, settings)
     best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
         **made_from,
         "categories": list(categories),
-        "calibration": dataclasses.asdict(calibration),
-        "thresholds": dataclasses.asdict(fitted.thresholds),
         "languages": list(settings.training.languages),
-        "split": dataclasses.asdict(settings.split),
+        "split": asdict(settings.split),
         "seed": settings.training.seed,
-        "settings": {name: dataclasses.asdict(getattr(settings, name)) for name in ("training", "calibration", "thresholds")},
+        "settings": {name: asdict(getattr(settings, name)) for name in ("training", "calibration", "thresholds")},
         "num_videos": {side: len(rows) for side, rows in parts.items()},
-        "metrics": {"best_epoch": best + 1, **found, **{name: values[best] for name, values in curves.items()}},
+        "metrics": {"best_epoch": best + 1, **corrections, **{name: values[best] for name, values in curves.items()}},
         "curves": curves,
     }
     log.info("head: %d categories, %s training videos, best epoch %d", len(categories), f"{len(parts[TRAIN]):,}", best + 1)
-    return Bundle(fitted.head, manifest, fitted.prototypes, fitted.smoothing)
+    return Bundle(chain, manifest)
 
 
 def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> tuple[str, ...]:
@@ -202,9 +192,9 @@ def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
 
 
 def _examples(rows: pd.DataFrame, categories: Sequence[str], dim: int) -> Examples:
-    """Vectors and label indicators; a video of which no label is among the categories teaches that it is none of them."""
+    """The rows as examples; a video with labels outside the categories only is a negative example of every category."""
     index = {name: i for i, name in enumerate(categories)}
     labels = np.zeros((len(rows), len(categories)), np.float32)
     for row, names in enumerate(rows.labels):
         labels[row, [index[name] for name in names if name in index]] = 1
-    return Examples(unpack_vectors(rows.vector.tolist(), dim), labels, rows.language.to_numpy(object))
+    return Examples(unpack_vectors(rows.vector.tolist(), dim), labels, rows.language.to_numpy(object), rows.channel_id.to_numpy(object))
