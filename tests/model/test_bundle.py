@@ -11,7 +11,7 @@ import pytest
 
 from xlclass.config import TrainingSettings
 from xlclass.errors import ModelError
-from xlclass.model.bundle import Bundle, bundle_digest, load_bundle, save_bundle
+from xlclass.model.bundle import Bundle, ModelVersion, bundle_digest, load_bundle, save_bundle
 from xlclass.model.calibration import LanguageMap, LanguageMaps, Platt
 from xlclass.model.chain import DecisionChain
 from xlclass.model.examples import Examples
