@@ -206,8 +206,8 @@ def _heads(videos: pd.DataFrame, vectors: np.ndarray, is_test: np.ndarray, bundl
     tested, figures = videos[is_test].reset_index(drop=True), {}
     trainers: dict[str, TrainHead] = {"keras": train_head, "logistic regression": logistic_head, "nearest neighbours": neighbours_head}
     for name, train in trainers.items():
-        chain, _, corrections = fit(splits, unlabelled, settings, train)
-        figures[name] = Scored(tested, chain.log_odds(vectors[is_test], tested.language.to_numpy()), len(bundle.categories)).figures() | corrections
+        chain, _ = fit(splits, unlabelled, settings, train)
+        figures[name] = Scored(tested, chain.log_odds(vectors[is_test], tested.language.to_numpy()), len(bundle.categories)).figures() | chain.corrections
     return figures
 
 

@@ -92,7 +92,7 @@ def test_load_bundle_reads_no_pickle(saved):
     folder, _ = saved
     np.savez(folder / "neighbours.npz", **{f"th.{part}": np.array([{}], dtype=object) for part in ("centres", "votes", "weights")})
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["neighbours_sha256"] = sha256((folder / "neighbours.npz").read_bytes()).hexdigest()
+    manifest["files"]["neighbours.npz"] = sha256((folder / "neighbours.npz").read_bytes()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match="allow_pickle"):
         load_bundle(folder, bundle_digest(folder))
@@ -104,6 +104,9 @@ def test_save_bundle_writes_three_files_and_nothing_beside(saved):
     assert [file.name for file in folder.parent.iterdir()] == [folder.name]
     assert digest == bundle_digest(folder)
     assert "comédie" in (folder / "manifest.json").read_text(encoding="utf-8")
+    (folder / "rest of a dead run").write_text("")
+    assert save_bundle(bundle(seed=8), folder) == bundle_digest(folder) != digest  # an existing folder is replaced
+    assert sorted(file.name for file in folder.iterdir()) == FILES
 
 
 def test_save_bundle_names_the_contents(saved, whole, tmp_path):
@@ -135,14 +138,6 @@ def test_save_bundle_that_fails_leaves_the_folder_unchanged(tmp_path, exists):
         assert (folder / "head.keras").read_bytes() == b"a head"
 
 
-def test_save_bundle_replaces_an_existing_folder(saved):
-    folder, _ = saved
-    (folder / "rest of a dead run").write_text("")
-    digest = save_bundle(bundle(seed=8), folder)
-    assert bundle_digest(folder) == digest
-    assert sorted(file.name for file in folder.iterdir()) == FILES
-
-
 def test_save_bundle_sets_the_permissions_of_the_umask(saved, tmp_path):
     """Executors and schedulers may run as another user than the one who trained; the tables beside it are readable too."""
     folder, _ = saved
@@ -167,17 +162,14 @@ def test_load_bundle_refuses_damage(tmp_path):
         assert "train" in str(caught.value), (name, content)
 
 
-def test_load_bundle_refuses_a_whole_folder_of_another_version(saved):
+def test_load_bundle_refuses_a_whole_folder_of_another_version_and_a_missing_one(saved, tmp_path):
     """Each file fits the other, but not the digest that the registry holds."""
     folder, digest = saved
     save_bundle(bundle(seed=8), folder)
     with pytest.raises(ModelError, match="damaged"):
         load_bundle(folder, digest)
-
-
-def test_load_bundle_names_a_missing_folder(tmp_path):
     with pytest.raises(ModelError, match=r"no model version in .*nowhere"):
-        load_bundle(tmp_path / "nowhere", "0" * 64)
+        load_bundle(tmp_path / "nowhere", digest)
 
 
 def test_require_refuses_another_encoder_or_preparation_by_name(tmp_path):

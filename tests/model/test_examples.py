@@ -26,6 +26,6 @@ def test_examples_keep_rows_together():
 
 def test_splits_part_a_language_from_all_others():
     splits = Splits(numbered(0, ["en", "fr", "en"]), numbered(3, ["fr"]), numbered(4, ["fr", "de"]))
-    own, others = splits.of_language("fr"), splits.without_language("fr")
+    own, others = splits.parted("fr")
     assert [rows(split) for split in (own.train, own.validation, own.calibration)] == [[("fr", 1)], [("fr", 3)], [("fr", 4)]]
     assert [rows(split) for split in (others.train, others.validation, others.calibration)] == [[("en", 0), ("en", 2)], [], [("de", 5)]]

@@ -1,7 +1,6 @@
 """Neighbour corrections: prototypes find what is near, shares follow the formula, propagation changes unlabelled languages only."""
 
 import numpy as np
-import pytest
 from scipy.special import expit, logit
 
 from xlclass.model.calibration import LanguageMap
@@ -83,9 +82,3 @@ def test_propagation_leaves_other_languages_unchanged():
     assert not np.isclose(plain[languages == "th"], ODDS[languages == "th"]).all(axis=1).any()
     np.testing.assert_allclose(mapped[languages == "th"], 2 * plain[languages == "th"] + 1)
     assert PROPAGATION.apply(np.empty((0, 2)), np.empty((0, 8), np.float32), []).shape == (0, 2)
-
-
-@pytest.mark.parametrize("rows", [slice(0, 1), slice(50, 150)])
-def test_propagation_does_not_depend_on_the_other_videos_of_a_batch(rows):
-    together = PROPAGATION.apply(ODDS, TWO, ["th"] * 200)
-    np.testing.assert_allclose(PROPAGATION.apply(ODDS[rows], TWO[rows], ["th"] * len(ODDS[rows])), together[rows], atol=1e-5)

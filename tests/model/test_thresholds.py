@@ -43,17 +43,6 @@ def test_passing_gives_the_most_confident_and_ties_to_the_lower_index():
     assert thresholds.passing(confidences, ["de"] * 2).tolist() == [[True, True, True, False], [True, True, True, False]]
 
 
-def test_passing_abstains_or_gives_one_by_policy():
-    confidences = np.array([[0.2, 0.3]], np.float32)
-    assert Thresholds((0.5, 0.5), policy="abstain").passing(confidences, ["de"]).tolist() == [[False, False]]
-    assert Thresholds((0.5, 0.5)).passing(confidences, ["de"]).tolist() == [[False, True]]
-
-
-def test_passing_uses_a_languages_own_thresholds():
-    thresholds = Thresholds((0.5, 0.5), {"fr": (0.7, 0.05)}, "abstain")
-    assert thresholds.passing(np.array([[0.6, 0.1]] * 2, np.float32), ["de", "fr"]).tolist() == [[True, False], [False, True]]
-
-
 def test_passing_takes_no_videos_and_leaves_its_input():
     assert Thresholds((0.5, 0.5)).passing(np.empty((0, 2), np.float32), []).shape == (0, 2)
     confidences = np.array([[0.2, 0.8]], np.float32)

@@ -1,4 +1,4 @@
-"""The gate: figures by hand, margins against closed forms, and what it lets through or refuses."""
+"""The gate: figures by hand, margins against closed forms, and which losses it refuses."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ SETTINGS = GateSettings(resamples=1_000)
 
 
 def answers(right, confidence=0.5, given=True):
-    """Answers of as many videos as `right` has; a single confidence or decision is that of all."""
+    """Answers on as many videos as `right` has; a single confidence or decision applies to all."""
     right = np.asarray(right, bool)
     return Answers(right, np.broadcast_to(confidence, right.shape).astype(float), np.broadcast_to(given, right.shape))
 
@@ -23,7 +23,7 @@ def channels_of(num, size=1):
 
 
 def drawn(rng, num, top1):
-    """Answers that are right with probability `top1`, and say so."""
+    """Answers that are right with probability `top1`, which is also their confidence."""
     return answers(rng.random(num) < top1, top1)
 
 
@@ -38,7 +38,7 @@ def test_judge_gives_the_figures_of_both_by_hand():
 
 @pytest.mark.parametrize("size", [1, 4])
 def test_margin_is_that_of_a_mean_over_channels(size):
-    """Of channels of equal size and equal answers, the mean's variance is the channels' over their number."""
+    """Of channels of equal size and equal answers, the variance of the mean is that of the channels over their number."""
     rng, num = np.random.default_rng(3), 2_000
     before, after = (np.repeat(rng.random(num // size) < share, size) for share in (0.6, 0.7))
     group = judge(["en"] * num, channels_of(num, size), answers(before), answers(after), GateSettings(resamples=4_000)).groups[0]
@@ -47,7 +47,7 @@ def test_margin_is_that_of_a_mean_over_channels(size):
 
 
 def test_judge_accepts_a_model_of_the_same_quality_and_gives_the_reason():
-    """Twenty languages, so that one of them looks worse in every trial; the level leaves one trial of twenty to each of the three figures."""
+    """With twenty languages one looks worse in every trial; by the level, each of the three figures refuses one trial in twenty by chance."""
     languages, settings = np.repeat([f"l{i:02}" for i in range(20)], 300).tolist(), GateSettings(resamples=200)
     refused = 0
     for seed in range(20):
@@ -59,13 +59,13 @@ def test_judge_accepts_a_model_of_the_same_quality_and_gives_the_reason():
     assert refused <= 3
 
 
-def test_judge_refuses_a_model_that_is_worse_in_one_language_and_names_it():
+def test_judge_refuses_a_loss_in_one_language_and_names_it():
     rng = np.random.default_rng(5)
     languages = ["en"] * 1_000 + ["fr"] * 1_000 + ["th"] * 400
     before = rng.random(2_400) < 0.8
     after = before.copy()
     after[2_000:2_100] = False
-    before[2_000:2_100], after[:600] = True, True  # better in English, so that all together are not worse
+    before[2_000:2_100], after[:600] = True, True  # better in English: all languages together are not worse
     verdict = judge(languages, channels_of(2_400), answers(before, np.nan), answers(after, np.nan), SETTINGS)
     assert not verdict.is_accepted
     assert verdict.sentence.startswith("refused: th lost 0.250 of its top-1 (")
@@ -74,8 +74,8 @@ def test_judge_refuses_a_model_that_is_worse_in_one_language_and_names_it():
     assert len(verdict.losses) == 1
 
 
-def test_judge_leaves_to_chance_what_one_channel_does():
-    """Forty videos lost are a tenth of the language, but they are one channel's."""
+def test_judge_attributes_the_losses_of_one_channel_to_chance():
+    """Forty lost videos are a tenth of the language, but all of one channel."""
     before, after = np.ones(400), np.ones(400)
     after[:40] = 0
     one, many = ["c"] * 40 + channels_of(360, 10), channels_of(400)
@@ -83,7 +83,7 @@ def test_judge_leaves_to_chance_what_one_channel_does():
     assert not judge(["th"] * 400, many, answers(before), answers(after), SETTINGS).is_accepted
 
 
-def test_judge_takes_languages_with_few_videos_together():
+def test_judge_compares_languages_with_few_videos_together():
     before, after = np.ones(500), np.ones(500)
     after[300:350] = 0
     languages = ["en"] * 300 + ["sv"] * 60 + ["fi"] * 60 + ["he"] * 80
@@ -92,7 +92,7 @@ def test_judge_takes_languages_with_few_videos_together():
     assert "3 other languages together lost 0.250 of its top-1" in verdict.sentence
 
 
-def test_judge_refuses_a_large_loss_though_few_videos_leave_it_to_chance():
+def test_judge_refuses_a_large_loss_even_if_few_videos_make_the_interval_wide():
     before, after = np.arange(20) < 14, np.arange(20) >= 9
     verdict = judge(["en"] * 20, channels_of(20), answers(before), answers(after), SETTINGS)
     low, high = verdict.groups[0].accuracy.interval
@@ -119,14 +119,14 @@ def test_judge_refuses_less_coverage():
     assert "en lost 0.100 of its coverage (1.000 to 0.900" in verdict.sentence
 
 
-def test_judge_counts_a_video_without_a_text_as_wrong_and_asks_no_confidence_of_it():
+def test_judge_counts_a_video_without_a_text_as_wrong_and_ignores_its_confidence():
     confidence = np.where(np.arange(400) < 200, np.nan, 1.0)
     right = np.arange(400) >= 200
     whole = judge(["en"] * 400, channels_of(400), answers(right, confidence), answers(right, confidence), SETTINGS).groups[0]
     assert (whole.accuracy.champion, whole.calibration.champion) == (0.5, 0.0)
 
 
-def test_judge_passes_a_loss_that_is_just_tolerated():
+def test_judge_accepts_a_loss_that_is_just_tolerated():
     before, after = np.ones(1_000), np.ones(1_000)
     after[:50] = 0
     both = answers(before), answers(after)

@@ -50,7 +50,7 @@ def test_train_writes_a_whole_manifest_and_its_events(filled):
     assert manifest["split"] == {"salt": "xlclass", "train": 0.6, "validation": 0.1, "calibration": 0.1}
     assert manifest["versions_read"] == {"videos": 1, "embeddings": 1}
     assert set(manifest["chain"]) == {"platt", "maps", "prior_shifts", "propagation_map", "thresholds"}
-    assert manifest["metrics"].keys() >= {"best_epoch", "neighbours", "prior_shift", "propagation"}
+    assert manifest["metrics"].keys() >= {"best_epoch", "neighbours", "prior_shifts", "propagation"}
     assert len(manifest["curves"]["loss"]) == len(manifest["curves"]["val_loss"]) >= manifest["metrics"]["best_epoch"]
     assert [row["event"] for row in filled.lake.read(MODELS).orderBy("event_number").collect()] == ["candidate", "champion"]
     assert Registry(filled.lake.root).champion() == version

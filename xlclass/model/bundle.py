@@ -51,7 +51,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
     with written_whole(folder, replace=True) as draft:
         bundle.chain.head.save(draft / _HEAD)
         np.savez(draft / _NEIGHBOURS, allow_pickle=False, **_arrays(bundle.chain))
-        manifest = {**bundle.manifest, "chain": _parameters(bundle.chain), **{_digest_key(file): sha256_of(draft / file) for file in _FILES}}
+        manifest = {**bundle.manifest, "chain": _parameters(bundle.chain), "files": {file: sha256_of(draft / file) for file in _FILES}}
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
         return bundle_digest(draft)
 
@@ -72,7 +72,7 @@ def read_manifest(folder: Path, digest: str) -> dict[str, Any]:
     manifest = {}
     if bundle_digest(folder) == digest:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    if not all((folder / file).is_file() and sha256_of(folder / file) == manifest.get(_digest_key(file)) for file in _FILES):
+    if not all((folder / file).is_file() and sha256_of(folder / file) == manifest.get("files", {}).get(file) for file in _FILES):
         raise ModelError(f"the model version in {folder} is damaged: its files are not those that training wrote; train it anew")
     return manifest
 
@@ -85,8 +85,8 @@ def load_bundle(folder: Path, digest: str) -> Bundle:
         ModelError: a file is missing or differs from what was written.
     """
     manifest = read_manifest(folder, digest)
-    with np.load(folder / _NEIGHBOURS, allow_pickle=False) as arrays:
-        return Bundle(_chain(Head.load(folder / _HEAD), manifest["chain"], arrays), manifest)
+    prototypes = _loaded_prototypes(folder / _NEIGHBOURS)
+    return Bundle(_chain(Head.load(folder / _HEAD), manifest["chain"], prototypes), manifest)
 
 
 @dataclass(frozen=True)
@@ -129,32 +129,35 @@ def _parameters(chain: DecisionChain) -> dict[str, Any]:
         "platt": asdict(chain.platt),
         "maps": asdict(chain.maps),
         "prior_shifts": dict(chain.prior_shifts),
-        "propagation_map": chain.propagation and chain.propagation.map,
+        "propagation_map": chain.propagation.map if chain.propagation else None,
         "thresholds": asdict(chain.thresholds),
     }
 
 
 def _arrays(chain: DecisionChain) -> dict[str, np.ndarray]:
-    """The chain's prototypes: `centres`, `votes` and `weights`, of each language and of the training videos."""
-    prototypes = {**(chain.propagation.languages if chain.propagation else {}), **({_TRAINING: chain.neighbours} if chain.neighbours else {})}
+    """The chain's prototypes: `centres`, `votes` and `weights` of each language and of the training videos."""
+    prototypes = dict(chain.propagation.languages) if chain.propagation else {}
+    if chain.neighbours:
+        prototypes[_TRAINING] = chain.neighbours
     return {f"{name}.{part}": np.asarray(values) for name, each in prototypes.items() for part, values in vars(each).items()}
 
 
-def _chain(head: Head, parameters: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> DecisionChain:
-    names = {key.split(".")[0] for key in arrays}
-    prototypes = {name: Prototypes(arrays[f"{name}.centres"], arrays[f"{name}.votes"], NeighbourWeights(*arrays[f"{name}.weights"].tolist())) for name in names}
-    neighbours, after, maps = prototypes.pop(_TRAINING, None), parameters["propagation_map"], parameters["maps"]
+def _loaded_prototypes(file: Path) -> dict[str, Prototypes]:
+    """What `_arrays` gave, by language."""
+    with np.load(file, allow_pickle=False) as arrays:
+        names = {key.split(".")[0] for key in arrays}
+        parts = {name: [arrays[f"{name}.{part}"] for part in ("centres", "votes", "weights")] for name in names}
+    return {name: Prototypes(centres, votes, NeighbourWeights(*weights.tolist())) for name, (centres, votes, weights) in parts.items()}
+
+
+def _chain(head: Head, parameters: Mapping[str, Any], prototypes: dict[str, Prototypes]) -> DecisionChain:
+    maps, map_after = parameters["maps"], parameters["propagation_map"]
     return DecisionChain(
         head,
         Platt(**parameters["platt"]),
-        neighbours,
+        prototypes.pop(_TRAINING, None),
         LanguageMaps({language: LanguageMap(*pair) for language, pair in maps["languages"].items()}, LanguageMap(*maps["mean"])),
         parameters["prior_shifts"],
-        Propagation(prototypes, LanguageMap(*after)) if after else None,
+        Propagation(prototypes, LanguageMap(*map_after)) if map_after else None,
         Thresholds(**parameters["thresholds"]),
     )
-
-
-def _digest_key(file: str) -> str:
-    """The manifest's key of a file's digest."""
-    return f"{file.split('.')[0]}_sha256"

@@ -59,6 +59,11 @@ class DecisionChain:
     propagation: Propagation | None = None
     thresholds: Thresholds = Thresholds(())
 
+    @property
+    def corrections(self) -> dict[str, float]:
+        """1 for each correction that is on, 0 for each that is off."""
+        return {name: float(bool(getattr(self, name))) for name in ("neighbours", "prior_shifts", "propagation")}
+
     def decide(self, vectors: np.ndarray, languages: Sequence[str] | np.ndarray) -> Decisions:
         """Confidences and categories of `vectors (n, dim) float32` and their languages."""
         logits = self.head.logits(vectors)

@@ -7,10 +7,6 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 
-def _unknown() -> np.ndarray:
-    return np.empty(0, object)
-
-
 @dataclass(frozen=True)
 class Examples:
     """Labelled videos, row by row: `vectors (n, dim) float32`, `labels (n, num_categories) float32` of 0 and 1, `languages (n,)`, `channels (n,)`.
@@ -20,8 +16,8 @@ class Examples:
 
     vectors: np.ndarray
     labels: np.ndarray
-    languages: np.ndarray = field(default_factory=_unknown)
-    channels: np.ndarray = field(default_factory=_unknown)
+    languages: np.ndarray = field(default_factory=lambda: np.empty(0, object))
+    channels: np.ndarray = field(default_factory=lambda: np.empty(0, object))
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -44,13 +40,8 @@ class Splits:
     validation: Examples
     calibration: Examples
 
-    def of_language(self, language: str) -> Splits:
-        """The videos of one language."""
-        return self._where(language, True)
-
-    def without_language(self, language: str) -> Splits:
-        """The videos of all other languages."""
-        return self._where(language, False)
-
-    def _where(self, language: str, is_it: bool) -> Splits:
-        return Splits(*(split.where((split.languages == language) == is_it) for split in (self.train, self.validation, self.calibration)))
+    def parted(self, language: str) -> tuple[Splits, Splits]:
+        """The videos of one language, and those of all others."""
+        splits = (self.train, self.validation, self.calibration)
+        own, others = (Splits(*(split.where((split.languages == language) == is_it) for split in splits)) for is_it in (True, False))
+        return own, others

@@ -7,7 +7,7 @@ calibrate the head; on the real catalogue the calibration error in French fell f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from xlclass.model.calibration import NO_CHANGE, LanguageMap, LanguageMaps, fit_
 from xlclass.model.chain import DecisionChain
 from xlclass.model.examples import Examples, Splits
 from xlclass.model.head import Curves, Head, train_head
-from xlclass.model.leave_one_language_out import Comparison, best_choice, leave_out
+from xlclass.model.leave_one_language_out import best_choice, leave_out
 from xlclass.model.neighbours import NEIGHBOURS, PROPAGATION, NeighbourWeights, Propagation, fit_prototypes
 from xlclass.model.prior_shift import DAMPINGS, prior_shift
 from xlclass.model.thresholds import fit_thresholds
@@ -28,26 +28,14 @@ _Choice = TypeVar("_Choice")
 _NO_LABELS = ""  # no language's code: the chain treats it as a language without labels
 
 
-class Fitted(NamedTuple):
-    """The chain, the head's curves per epoch, and the strength of each correction, 0 if it is off."""
-
-    chain: DecisionChain
-    curves: Curves
-    corrections: dict[str, float]
-
-
 @dataclass(frozen=True)
 class Draft:
-    """A chain that is being built, and the videos that it is fitted on: labelled `splits`, and `unlabelled` vectors `(n, dim)` by language.
-
-    `corrections`: the weight of neighbours, the damping of the prior shift, the weight of label propagation; 0 if it is off.
-    """
+    """A chain that is being built, and the videos that it is fitted on: labelled `splits`, and `unlabelled` vectors `(n, dim)` by language."""
 
     chain: DecisionChain
     splits: Splits
     unlabelled: Mapping[str, np.ndarray]
     settings: Settings
-    corrections: dict[str, float] = field(default_factory=lambda: {"neighbours": 0.0, "prior_shift": 0.0, "propagation": 0.0})
 
     @classmethod
     def of(cls, head: Head, splits: Splits, unlabelled: Mapping[str, np.ndarray], settings: Settings) -> Draft:
@@ -59,20 +47,20 @@ class Draft:
         """With log-odds pooled with the nearest training videos, and the languages' maps fitted after that."""
         train, limit, seed = self.splits.train, self.settings.calibration.prototypes, self.settings.training.seed
         prototypes = fit_prototypes(train.vectors, train.labels, limit, weights, seed)
-        return self._with("neighbours", weights.weight, neighbours=prototypes)._with_maps()
+        return self._with(neighbours=prototypes)._with_maps()
 
     def with_prior_shifts(self, damping: float) -> Draft:
         """With the share `damping` of the estimated prior shift of each unlabelled language."""
         priors = self.splits.calibration.labels.mean(axis=0)
         shifts = {code: damping * prior_shift(self._log_odds(code), priors) for code in self.unlabelled}
-        return self._with("prior_shift", damping, prior_shifts={code: tuple(map(float, shift)) for code, shift in shifts.items()})
+        return self._with(prior_shifts={code: tuple(map(float, shift)) for code, shift in shifts.items()})
 
     def with_propagation(self, weights: NeighbourWeights, after: LanguageMap = NO_CHANGE) -> Draft:
         """With label propagation in each unlabelled language, and the map `after` it."""
         limit, seed = self.settings.calibration.unlabelled_prototypes, self.settings.training.seed
         confidences = {code: expit(self._log_odds(code)).astype(np.float32) for code in self.unlabelled}
         prototypes = {code: fit_prototypes(vectors, confidences[code], limit, weights, seed) for code, vectors in self.unlabelled.items()}
-        return self._with("propagation", weights.weight, propagation=Propagation(prototypes, after))
+        return self._with(propagation=Propagation(prototypes, after))
 
     def finished(self) -> DecisionChain:
         """The chain with thresholds, fitted on the confidences that it gives the calibration videos."""
@@ -81,13 +69,12 @@ class Draft:
         own, common = (expit(self.chain.log_odds(videos.vectors, languages)).astype(np.float32) for languages in (videos.languages, unlabelled))
         return replace(self.chain, thresholds=fit_thresholds(own, common, videos.labels, videos.languages, self.settings.thresholds))
 
-    def _with(self, correction: str, strength: float, **steps: Any) -> Draft:
-        return replace(self, chain=replace(self.chain, **steps), corrections={**self.corrections, correction: strength})
+    def _with(self, **steps: Any) -> Draft:
+        return replace(self, chain=replace(self.chain, **steps))
 
     def _with_maps(self) -> Draft:
         videos, unmapped = self.splits.calibration, replace(self.chain, maps=LanguageMaps())
-        maps = fit_language_maps(unmapped.log_odds(videos.vectors, videos.languages), videos.labels, videos.languages)
-        return replace(self, chain=replace(self.chain, maps=maps))
+        return self._with(maps=fit_language_maps(unmapped.log_odds(videos.vectors, videos.languages), videos.labels, videos.languages))
 
     def _log_odds(self, language: str) -> np.ndarray:
         """Of the unlabelled videos of a language."""
@@ -102,8 +89,8 @@ class Trial(NamedTuple):
     judges: Examples
 
 
-def fit(splits: Splits, unlabelled: Mapping[str, np.ndarray], settings: Settings, train: TrainHead = train_head) -> Fitted:
-    """The decision chain; `unlabelled` has vectors `(n, dim)` of languages that have no labels, and `train` trains the heads."""
+def fit(splits: Splits, unlabelled: Mapping[str, np.ndarray], settings: Settings, train: TrainHead = train_head) -> tuple[DecisionChain, Curves]:
+    """The decision chain and the head's curves; `unlabelled` has vectors `(n, dim)` of languages without labels, and `train` trains the heads."""
     rules = settings.calibration
     head, curves = train(splits.train, splits.validation, settings.training)
     draft = Draft.of(head, splits, unlabelled, settings)
@@ -115,14 +102,14 @@ def fit(splits: Splits, unlabelled: Mapping[str, np.ndarray], settings: Settings
         draft, trials = _kept("prior shift", DAMPINGS, Draft.with_prior_shifts, draft, trials)
     if rules.unlabelled_prototypes and trials:
         draft = _propagated(draft, trials)
-    return Fitted(draft.finished(), curves, draft.corrections)
+    return draft.finished(), curves
 
 
 def _trials(splits: Splits, settings: Settings, train: TrainHead) -> list[Trial]:
     trials = []
-    for left_out in leave_out(splits, settings):
-        head, _ = train(left_out.others.train, left_out.others.validation, settings.training)
-        trials.append(Trial(Draft.of(head, left_out.others, left_out.unlabelled, settings), left_out.judges))
+    for others, unlabelled, judges in leave_out(splits, settings):
+        head, _ = train(others.train, others.validation, settings.training)
+        trials.append(Trial(Draft.of(head, others, unlabelled, settings), judges))
     return trials
 
 
@@ -130,8 +117,8 @@ def _kept(
     correction: str, choices: Sequence[_Choice], apply: Callable[[Draft, _Choice], Draft], draft: Draft, trials: list[Trial]
 ) -> tuple[Draft, list[Trial]]:
     """The draft and the trials with the choice that helps the languages left out most; unchanged if none helps."""
-    comparisons = [Comparison(trial.judges, trial.draft.chain, [apply(trial.draft, choice).chain for choice in choices]) for trial in trials]
-    best = best_choice(correction, choices, comparisons, draft.settings.training.seed)
+    compared = [(trial.judges, [trial.draft.chain, *(apply(trial.draft, choice).chain for choice in choices)]) for trial in trials]
+    best = best_choice(correction, choices, compared, draft.settings.training.seed)
     if best is None:
         return draft, trials
     return apply(draft, best), [Trial(apply(trial.draft, best), trial.judges) for trial in trials]
@@ -145,8 +132,8 @@ def _propagated(draft: Draft, trials: Sequence[Trial]) -> Draft:
     """
     before, _ = _recalibrated(trials, PROPAGATION._replace(weight=0.0))
     after, map_after = _recalibrated(trials, PROPAGATION)
-    comparisons = [Comparison(trial.judges, chain, [propagated]) for trial, chain, propagated in zip(trials, before, after, strict=True)]
-    best = best_choice("label propagation", [PROPAGATION], comparisons, draft.settings.training.seed)
+    compared = [(trial.judges, chains) for trial, *chains in zip(trials, before, after, strict=True)]
+    best = best_choice("label propagation", [PROPAGATION], compared, draft.settings.training.seed)
     return draft.with_propagation(best, map_after) if best else draft
 
 

@@ -160,7 +160,7 @@ def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Set
     parts = {side: _examples(sample[sample.side == side], categories, made_from["dim"]) for side in (TRAIN, VALIDATION, CALIBRATION)}
     splits = Splits(parts[TRAIN], parts[VALIDATION], Examples.of(parts[VALIDATION], parts[CALIBRATION]))
     others = {} if unlabelled is None else {code: unpack_vectors(rows.vector.tolist(), made_from["dim"]) for code, rows in unlabelled.groupby("language")}
-    chain, curves, corrections = fit(splits, others, settings)
+    chain, curves = fit(splits, others, settings)
     best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
         **made_from,
@@ -170,7 +170,7 @@ def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Set
         "seed": settings.training.seed,
         "settings": {name: asdict(getattr(settings, name)) for name in ("training", "calibration", "thresholds")},
         "num_videos": {side: len(rows) for side, rows in parts.items()},
-        "metrics": {"best_epoch": best + 1, **corrections, **{name: values[best] for name, values in curves.items()}},
+        "metrics": {"best_epoch": best + 1, **chain.corrections, **{name: values[best] for name, values in curves.items()}},
         "curves": curves,
     }
     log.info("head: %d categories, %s training videos, best epoch %d", len(categories), f"{len(parts[TRAIN]):,}", best + 1)
