@@ -50,7 +50,7 @@ class Counts:
 
 @dataclass
 class Run:
-    """What a job works with (lake, settings, and the preparation and taxonomy that they name, loaded once), and the record of what it did."""
+    """The lake and the settings of a job, the preparation and the taxonomy that the settings name, and the record of the job's steps."""
 
     job: str
     lake: Lake

@@ -39,7 +39,7 @@ _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"  # the key of the P
 
 @dataclass(frozen=True)
 class Plan:
-    """`intent` names what decides the results; `counts` and `rules` are over the whole source, the numbers over the work to do."""
+    """`intent` names everything that decides the results. `counts` and `rules` count rows of the whole source, `num_*` the work to do."""
 
     plan_id: str
     intent: dict[str, Any]
@@ -76,9 +76,9 @@ class Staged:
     sums: Mapping[str, int]
 
     def rows(self, spark: SparkSession) -> DataFrame:
-        """The rows, read by the given session: a merge has a session of its own, which rows of another session cannot enter.
+        """The rows, read in this session: a merge runs in a session of its own, and uses rows of that session only.
 
-        Reading with the known schema needs no Spark job.
+        No Spark job is needed, because the schema is known.
         """
         return spark.read.schema(self.schema).parquet(self.path)
 
@@ -130,7 +130,7 @@ class Plans:
         return str(self._folder.joinpath(plan_id, *map(str, names)))
 
     def staged(self, plan_id: str, *names: object) -> Staged | None:
-        """Rows that were staged, without sums; null if there are none. Needs no Spark job."""
+        """Rows that were staged, without sums; null if there are none. No Spark job is needed."""
         folder = Path(self.path(plan_id, *names))
         file = next(folder.glob("*.parquet"), None)
         if file is None:

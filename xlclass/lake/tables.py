@@ -1,8 +1,8 @@
 """The lake: a folder of Delta tables, each with the contract in `schemas.py`, which every write checks.
 
 A commit may carry an id, `app_id`, and a `version`. Delta keeps the last version of each id in the table's log and skips a commit whose
-version is not newer, so a commit that is repeated after a kill adds nothing. Work that happens once takes an id of its own and leaves
-the version at 1; a stream takes one id and the number of each batch, because every id stays in the log.
+version is not newer. Therefore a commit that is repeated after a kill adds nothing. Work that happens once uses an id of its own and
+version 1. A stream uses one id and the number of each batch, because every id stays in the log.
 """
 
 from __future__ import annotations
@@ -119,10 +119,10 @@ class Lake:
         self._write_plain(table, rows.select(schema.names).cast(schema), "overwrite")
 
     def commit(self, table: Table, staged: Staged, app_id: str, version: int = 1) -> None:
-        """Appends the staged rows with `is_new`, and replaces the row of the same key by each other one, in at most two commits.
+        """Appends the staged rows with `is_new`; every other row replaces the row with the same key. One commit for each kind that has rows.
 
-        `staged` has the sums of `change_sums`. A row that is not new must be in the table: a merge that had to insert rows would shuffle
-        the whole table, whereas this one reads the table where it lies.
+        `staged` has the sums of `change_sums`. A row that is not new must exist in the table: a merge that may insert rows shuffles the
+        whole table, this merge only reads it.
         """
         if staged.sums[NUM_NEW]:
             self.append(table, staged.rows(self.spark).where("is_new"), f"{app_id}/new", version)
@@ -134,7 +134,7 @@ class Lake:
             self._merge(table, F.broadcast(changed) if is_small else changed, lambda merge: merge.whenMatchedUpdateAll())
 
     def delete(self, table: Table, keys: Staged, app_id: str, version: int = 1) -> None:
-        """Deletes the rows of the staged keys, which may be a part of the table's key: then all rows that share it go."""
+        """Deletes the rows with the staged keys. Keys may be a part of the table's key: then all rows with that part are deleted."""
         session = self._committing_session(table, app_id, version)
         self._merge(table, keys.rows(session), lambda merge: merge.whenMatchedDelete())
 
@@ -224,7 +224,7 @@ class Lake:
         _retried(write)
 
     def _committing_session(self, table: Table, app_id: str, version: int) -> SparkSession:
-        """A session for one merge: Delta takes the id of a merge from its session, where it would make every later append a repeated one."""
+        """A session for one merge. Delta takes the id of a merge from its session: left in the main session, it would make Delta skip later appends."""
         return self._session(
             {
                 "spark.databricks.delta.write.txnAppId": _transaction_id(table, app_id),
@@ -234,7 +234,7 @@ class Lake:
         )
 
     def _session(self, conf: dict[str, str]) -> SparkSession:
-        """A new session of the same context with these settings (10 ms); what `open_session` sets holds in it too, being set in the context."""
+        """A new session with these settings (10 ms). It also has those of `open_session`, which are settings of the context."""
         session = self.spark.newSession()
         for key, value in conf.items():
             session.conf.set(key, value)

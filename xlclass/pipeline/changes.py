@@ -46,7 +46,7 @@ class Input:
     since: datetime | None = None
 
     def rows(self, ids: DataFrame | None = None) -> DataFrame:
-        """The source's rows, or those of these ids, with `input_digest`; without rows that say that they are older than `since`."""
+        """The source's rows, or those of these ids, with `input_digest`; without rows whose `updated_at` is before `since`."""
         versions = settings_digest(self.preparation.version, DECISION_VERSION, self.taxonomy.aliases, self.profile_version)
         texts = [part for name in _TEXTS for part in (F.col(name), F.isnull(name))]  # xxhash64 skips nulls
         lists = [part for name in _LISTS for part in (F.col(name), F.size(name))]  # and empty lists
@@ -144,7 +144,7 @@ def videos_to_embed(videos: DataFrame, embeddings: DataFrame, encoder_id: str) -
 def up_to_date(lake: Lake, encoder_id: str, version: ModelVersion | None) -> tuple[bool, bool]:
     """Whether the encoder has an up-to-date embedding of every video, and whether `version` has scored all of its embeddings as they are.
 
-    Takes one pass over each table, while `videos_to_embed` joins them.
+    It takes one pass over each table, and no join, unlike `videos_to_embed`.
     """
     embedding, score, nothing = ("video_id", "encode_key", *CARRIED), ("video_id", "input_digest"), F.lit(0).cast("bigint")
     videos = lake.read(VIDEOS).withColumn("encode_key", encode_key(encoder_id))

@@ -1,6 +1,6 @@
 """Commits of a slice of videos, in one order and exactly once: the chunks of a backfill, rescorings, deletions, the batches of a stream.
 
-Rows are staged before they are committed, so that a retry or a resumed run commits the same rows.
+Rows are staged before they are committed: then a retry and a resumed run commit the same rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VI
 class SliceRows:
     """Staged rows of a slice of videos by table, with `is_new` and the sums of `staging.change_sums`; null for a table that gets none.
 
-    `predictions` is a function, called once the tables before it are committed, so that scoring overlaps their commits.
+    `predictions` is a function that is called after the commits of the other tables: scoring overlaps them.
     """
 
     rejected: Staged | None = None
@@ -31,9 +31,9 @@ class SliceRows:
 def commit_slice(lake: Lake, lease: Lease, rows: SliceRows, app_id: str, version: int = 1) -> set[Table]:
     """Commits rejected_videos, videos, embeddings, predictions and prediction_log in this order, and gives the tables that changed.
 
-    A reader may see a video before its prediction, but never a prediction without its video. Every commit carries `app_id`, completed by
-    its table and by what it does, and `version`: Delta skips a commit whose version is not newer than the last one under its id. A chunk
-    has an id of its own; a stream has one id, and takes the number of the batch as the version.
+    A reader may see a video before its prediction, but never a prediction without its video. Every commit has the id `app_id`, extended
+    by its table and kind, and `version`; Delta skips a commit whose version is not newer than the last one with its id. A chunk has an id
+    of its own and version 1. A stream has one id for all batches, and its version is the number of the batch.
 
     Raises:
         LakeError: another run took over the lease.
@@ -57,7 +57,7 @@ def commit_slice(lake: Lake, lease: Lease, rows: SliceRows, app_id: str, version
 def delete_videos(lake: Lake, lease: Lease, ids: Staged, app_id: str, version: int = 1) -> set[Table]:
     """Deletes the videos of the staged ids, with their predictions and the vectors of all encoders, and gives the tables that changed.
 
-    Predictions go first, so that none is left without its video. Ids and versions as in `commit_slice`.
+    Predictions are deleted first: none is ever without its video. Ids and versions as in `commit_slice`.
 
     Raises:
         LakeError: another run took over the lease.

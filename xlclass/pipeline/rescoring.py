@@ -1,7 +1,7 @@
 """Rescoring: a model version scores, from `embeddings` alone, every embedding that it has not scored as it is now. Exactly once.
 
-A rescoring is recorded (`lake/staging.py`) before it changes a table, and its commits carry its id. So the next run finishes what a
-killed run left between the predictions and their log.
+A rescoring is recorded (`lake/staging.py`) before it changes a table, and its commits carry its id. Therefore the next run can finish a
+rescoring that was killed between the commit of the predictions and that of their log.
 """
 
 from __future__ import annotations
