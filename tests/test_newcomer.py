@@ -95,7 +95,9 @@ def test_readmes_commands_run_in_order_in_a_fresh_clone(clone, walked):
     demo, shell = walked.split(f"+ {after_demo[0]}\n", 1)
     assert len(_accuracy_lines(demo)) >= 24
     assert f"tables: {clone}/build/demo" in demo
-    assert _accuracy_lines(shell)[: len(_accuracy_lines(demo))] == _accuracy_lines(demo)  # the main job again: nothing is new
+    own, again = shell.split("+ spark-submit jobs/pipeline.py --conf conf/local.toml\n", 1)
+    assert "build/own/lake" in own
+    assert _accuracy_lines(again)[: len(_accuracy_lines(demo))] == _accuracy_lines(demo)  # the main job again: nothing is new
     assert "sports" in shell.split("+ xlclass classify")[1]
 
 
