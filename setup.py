@@ -28,7 +28,7 @@ setup(
         "pandas>=2.3,<3",
         "pyarrow>=26,<27",
         "numpy>=2.4,<3",
-        "scipy>=1.17,<2",  # calibration: minimisation and isotonic regression; BSD
+        "scipy>=1.17,<2",  # calibration: minimisation; BSD
         "packaging>=24",  # versions compared by `xlclass doctor`; TensorFlow brings it; Apache-2.0 or BSD
         "deltalake>=1.6",  # reads the tables where no Spark runs
         "wordfreq==3.1.1",  # splits unbroken hashtags; word frequencies of forty languages, data inside; Apache-2.0
