@@ -201,9 +201,9 @@ WRONG = {  # settings, and what the job's last line has to contain
 def _only_line(job: str, printed: str) -> str:
     """The one line that a job with the log in text prints about a user's mistake, without traceback or other messages.
 
-    Others print too: Java a warning, PySpark a JSON line about a missing column, the job a warning on a machine with little memory.
+    Others print too: Java a warning, the job a warning on a machine with little memory.
     """
-    lines = [line for line in printed.splitlines() if not line.startswith(("WARNING: ", "{")) and "Python workers" not in line]
+    lines = [line for line in printed.splitlines() if not line.startswith("WARNING: ") and "Python workers" not in line]
     assert [line.partition(": ")[0] for line in lines] == [f"jobs/{job}.py"], printed[-2000:]
     (line,) = lines
     return line

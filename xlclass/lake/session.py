@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import pyspark
 from pyspark import SparkConf, SparkContext, inheritable_thread_target
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from xlclass import __version__
@@ -43,6 +44,7 @@ _LOCAL_UNLESS_SET = {
     "spark.databricks.delta.snapshotPartitions": "1",  # with 50 a commit takes 2 s more on two cores
     "spark.ui.enabled": "false",
 }
+_QUERY_LOGGERS = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")  # print each analysis error as JSON, even one that is caught and explained
 _DEFAULTS = "spark-defaults.conf"
 _CONF = Path(__file__).resolve().parents[2] / "conf"  # the checkout's; an installed package has none
 _HEAP = "spark.driver.memory"  # takes effect only when the JVM starts
@@ -73,6 +75,8 @@ def open_session(name: str) -> SparkSession:
             builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel(conf.get("spark.log.level") or "ERROR")
+    for logger in _QUERY_LOGGERS:
+        PySparkLogger.getLogger(logger).disabled = True
     _check_java(spark)
     _check_delta(spark)
     if _HEAP in missing:
