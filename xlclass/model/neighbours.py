@@ -36,8 +36,9 @@ class NeighbourWeights(NamedTuple):
     weight: float
 
 
-NEIGHBOURS = NeighbourWeights(0.04, 0.6)  # of training videos
-PROPAGATION = NeighbourWeights(0.04, 0.5)  # of a language's own unlabelled videos
+# Chosen by leave-one-language-out on the real catalogue; by how much they lowered the log-loss there, with the standard error over videos
+NEIGHBOURS = NeighbourWeights(0.04, 0.6)  # of training videos: 0.0105 ± 0.0007, the best of widths 0.02 to 0.05 and weights 0.2 to 0.8
+PROPAGATION = NeighbourWeights(0.02, 0.5)  # of a language's own unlabelled videos: 0.0029 ± 0.0004, the best of widths 0.02, 0.04 and weights 0.25, 0.5
 
 
 @dataclass(frozen=True)
