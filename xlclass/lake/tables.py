@@ -24,6 +24,7 @@ from pyspark.sql import functions as F
 from xlclass.errors import LakeError
 from xlclass.lake.reading import dataset, require_contract
 from xlclass.lake.staging import NUM_CHANGED, NUM_NEW, Staged
+from xlclass.lake.table_files import read_rows
 from xlclass.schemas import EMBEDDINGS, Table
 
 _TRIES = 4
@@ -68,7 +69,7 @@ class Lake:
         """
         if table not in self._ensured and not self.exists(table):
             raise LakeError(f"the lake {self.root} has no table {table.name}: run the pipeline or the backfill first")
-        rows = self.spark.read.format("delta").load(self.path(table))
+        rows = read_rows(self.spark, self.path(table))
         require_contract(self.path(table), table, rows.columns)
         return rows
 
