@@ -1,6 +1,7 @@
 """Tables of the lake: contracts kept, commits taken once, merges that touch nothing else, readers without Spark."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 
@@ -25,7 +26,7 @@ PETS = Table(
     (("share_in_range", "share IS NULL OR share BETWEEN 0 AND 1"),),
     ("name",),
 )
-PLAIN_PETS = replace(PETS, cluster_by=())  # what append_values can write
+PLAIN_PETS = replace(PETS, cluster_by=())  # append_values can write it
 HOUSES = replace(PETS, name="houses", grain="one row per house")
 NUMBERS = count()
 
@@ -203,29 +204,20 @@ def test_a_merge_leaves_no_id_behind_that_would_skip_a_later_append(lake):
 
 
 def test_merges_into_two_tables_at_once_both_land(lake):
-    tables = (PETS, HOUSES)
-    for table in tables:
+    barrier, ages = threading.Barrier(2), {PETS: (5, 6), HOUSES: (7, 8)}
+    for table in ages:
         lake.append(table, _rows(lake, [("rex", 3, 0.5, True)]))
-    barrier, errors = threading.Barrier(2), []
+    staged = {table: [_staged(lake, [("rex", age, 0.5, False)]) for age in ages[table]] for table in ages}
 
-    def merge(table, staged):
-        try:
-            for version, rows in enumerate(staged):
-                barrier.wait(60)
-                lake.commit(table, rows, "stream", version)
-        except Exception as error:
-            errors.append(error)
+    def merge(table):
+        for version, rows in enumerate(staged[table]):
+            barrier.wait(60)
+            lake.commit(table, rows, "stream", version)
 
-    ages = {PETS: (5, 6), HOUSES: (7, 8)}
-    staged = {table: [_staged(lake, [("rex", age, 0.5, False)]) for age in ages[table]] for table in tables}
-    threads = [threading.Thread(target=merge, args=(table, staged[table])) for table in tables]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
-    for table in tables:
-        assert _contents(lake, table) == [("rex", ages[table][-1], 0.5)]
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(merge, ages))
+    for table, (_, last) in ages.items():
+        assert _contents(lake, table) == [("rex", last, 0.5)]
         assert lake.has_commit(table, "stream/changed", 1)
 
 
@@ -300,11 +292,8 @@ def test_optimize_joins_many_small_files_and_leaves_few_alone(lake):
     assert lake.read(PETS).count() == 41
 
 
-def test_conform_names_missing_and_unknown_columns(lake):
+def test_refusals_name_unfit_columns_and_what_to_run_for_a_missing_table(lake):
     with pytest.raises(LakeError, match=r"rows for pets .* missing \['share'\], unknown \['colour'\]"):
         conform(lake.spark.createDataFrame([("a", 1, "red")], "name string, age int, colour string"), PETS)
-
-
-def test_read_says_what_to_run_for_a_missing_table(lake):
     with pytest.raises(LakeError, match="has no table embeddings: run the pipeline"):
         lake.read(EMBEDDINGS)
