@@ -14,7 +14,6 @@ before in 80 % of the other languages. `--quick` needs `--lake`, resamples 100 t
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -25,28 +24,25 @@ import deltalake
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from _checkout import ROOT, bench_parser, job_command, require_catalogue
 from _verdict import verdict
 from scipy.special import expit, logit
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from xlclass.catalog.language import base_language  # noqa: E402  the bench runs from a checkout
-from xlclass.config import TrainingSettings, load_settings  # noqa: E402
-from xlclass.lake.reading import embeddings_of  # noqa: E402
-from xlclass.lake.registry import Registry  # noqa: E402
-from xlclass.model.bundle import Bundle  # noqa: E402
-from xlclass.model.calibration import fit_language_map, log_losses  # noqa: E402
-from xlclass.model.examples import Examples, Splits  # noqa: E402
-from xlclass.model.fit import TrainHead, fit  # noqa: E402
-from xlclass.model.head import train_head  # noqa: E402
-from xlclass.quality.calibration_error import bins_of, debiased_ece  # noqa: E402
-from xlclass.quality.splits import CALIBRATION, TRAIN, VALIDATION, Split  # noqa: E402
-from xlclass.quality.test_set import VIDEO_COLUMNS, shared_test_set  # noqa: E402
-from xlclass.schemas import unpack_vectors  # noqa: E402
+from xlclass.catalog.language import base_language
+from xlclass.config import TrainingSettings, load_settings
+from xlclass.lake.reading import embeddings_of
+from xlclass.lake.registry import Registry
+from xlclass.model.bundle import Bundle
+from xlclass.model.calibration import fit_language_map, log_losses
+from xlclass.model.examples import Examples, Splits
+from xlclass.model.fit import TrainHead, fit
+from xlclass.model.head import train_head
+from xlclass.quality.calibration_error import bins_of, debiased_ece
+from xlclass.quality.splits import CALIBRATION, TRAIN, VALIDATION, Split
+from xlclass.quality.test_set import VIDEO_COLUMNS, shared_test_set
+from xlclass.schemas import unpack_vectors
 
 CONF = ROOT / "conf" / "youtube.toml"
-CATALOGUE = ROOT.parent / "shared" / "data" / "youtube" / "catalog.parquet"
 MUSE = ["ar", "de", "es", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh"]
 MIN_VIDEOS = 300
 BARS = {"top1": 0.69, "half": 0.81, "ece_en": 0.07, "ece_fr": 0.07, "log_loss_lower": 0.8}
@@ -56,16 +52,15 @@ NEIGHBOURS, TEMPERATURE = 50, 0.07  # of the votes exp(cosine / temperature): Wu
 
 def main() -> int:
     """Measures, writes build/bench/decisions.json and prints the tables and the verdict."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--catalogue", type=Path, default=CATALOGUE)
+    parser = bench_parser(__doc__, "100 resamples, no other heads; needs --lake")
     parser.add_argument("--lake", type=Path, help="a lake of that catalogue; the main job makes one if it is left out")
-    parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
-    if not arguments.catalogue.is_file() or arguments.quick and not arguments.lake:
-        print(f"decisions: there is no {arguments.catalogue}; give --catalogue, and --lake with --quick")
+    require_catalogue("decisions", arguments.catalogue)
+    if arguments.quick and not arguments.lake:
+        print("decisions: --quick needs --lake", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder:
-        lake = arguments.lake or _made(Path(folder) / "lake")
+        lake = arguments.lake or make_lake(Path(folder) / "lake")
         bundle = Registry(str(lake)).champion().load()
         videos, vectors = load_videos(lake, arguments.catalogue, bundle.manifest)
     is_test = videos.is_scored.to_numpy()
@@ -124,8 +119,9 @@ class Scored:
         return means | {"top1_en_fr": self.top1(labelled), "log_loss": log_loss, "log_loss_en_fr": float(self.losses[labelled].mean())}
 
 
-def _made(lake: Path) -> Path:
-    subprocess.run(["spark-submit", str(ROOT / "jobs" / "pipeline.py"), "--conf", str(CONF), "--lake", str(lake)], check=True)
+def make_lake(lake: Path) -> Path:
+    """`lake`, filled from the real catalogue by the main job."""
+    subprocess.run(job_command("pipeline", "--conf", CONF, "--lake", lake), check=True)
     return lake
 
 

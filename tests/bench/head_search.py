@@ -15,7 +15,6 @@ than two standard errors. `--quick` searches two settings on one fold, trains on
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
@@ -26,9 +25,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _checkout import bench_parser, require_catalogue
 from _verdict import verdict
-from decisions import CATALOGUE, CONF, MUSE, load_videos
-from real_catalogue import _run as run_main_job
+from decisions import CONF, MUSE, load_videos, make_lake
 
 from xlclass.config import TrainingSettings, load_settings
 from xlclass.lake.registry import Registry
@@ -138,18 +137,12 @@ def on_test_channels(rows: Search, settings: dict[str, dict], seeds: Iterable[in
 
 def main() -> int:
     """Searches, scores, writes build/bench/head_search.json and prints the verdict."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--catalogue", type=Path, default=CATALOGUE)
+    parser = bench_parser(__doc__, "two settings, one fold, one seed; only the bar of top-1")
     parser.add_argument("--lake", type=Path, help="a lake that the main job has filled from the catalogue; the job makes one if it is left out")
-    parser.add_argument("--quick", action="store_true", help="two settings, one fold, one seed; only the bar of top-1")
     arguments = parser.parse_args()
-    if not arguments.catalogue.is_file():
-        print(f"head_search: there is no {arguments.catalogue}; give --catalogue")
-        return 2
+    require_catalogue("head_search", arguments.catalogue)
     with tempfile.TemporaryDirectory() as folder:
-        if not arguments.lake:
-            run_main_job(arguments.catalogue.absolute(), Path(folder))
-        lake = arguments.lake or Path(folder) / "lake"
+        lake = arguments.lake or make_lake(Path(folder) / "lake")
         manifest = Registry(str(lake)).champion().manifest()
         rows = Search(*load_videos(lake, arguments.catalogue, manifest), len(manifest["categories"]))
     return _verdict(_searched(rows, arguments.quick), arguments.quick)
