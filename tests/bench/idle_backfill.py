@@ -46,7 +46,7 @@ class Side:
 
     def __init__(self, name: str, checkout: Path) -> None:
         self.checkout, self._lake = checkout, FOLDER / "idle_backfill" / name
-        conf = checkout / "conf"
+        conf = checkout / "conf"  # the jobs run in their checkout: Python workers look for packages in the current folder first
         self._environment = os.environ | {"PYTHONPATH": str(checkout), "SPARK_CONF_DIR": str(conf)}
         self._arguments = ("--conf", conf / "local.toml", "--lake", self._lake, "--log", "json")
 
@@ -65,7 +65,7 @@ class Side:
         versions = self._versions()
         start = time.monotonic()
         command = job_command("backfill", *self._arguments, checkout=self.checkout)
-        process = subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(command, cwd=self.checkout, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert process.stdout
         lines = [(time.monotonic() - start, line) for line in process.stdout]
         _, status, usage = os.wait4(process.pid, 0)
@@ -81,7 +81,7 @@ class Side:
 
     def _submit(self, job: str) -> subprocess.CompletedProcess[str]:
         command = job_command(job, *self._arguments, checkout=self.checkout)
-        return subprocess.run(command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        return subprocess.run(command, cwd=self.checkout, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
 def _phases(lines: list[tuple[float, str]], seconds: float) -> dict[str, float]:
