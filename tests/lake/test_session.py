@@ -71,9 +71,11 @@ def test_require_workers_refuses_another_version_and_checks_once_per_application
 
 def test_missing_defaults_are_those_that_spark_was_started_without(spark, without_defaults):
     without_any = SparkConf(loadDefaults=False).set("spark.master", "local[*]")
-    assert session.missing_defaults(without_any) == {"spark.master": "local[*,4]", "spark.driver.memory": "3g", "spark.log.level": "ERROR"}
+    missing = session.missing_defaults(without_any)
+    assert missing.keys() == {"spark.master", "spark.driver.memory", "spark.driver.defaultJavaOptions", "spark.log.level"}
+    assert (missing["spark.master"], missing["spark.driver.memory"]) == ("local[*,4]", "3g")
     by_options = SparkConf(loadDefaults=False).set("spark.master", "local[1]").set("spark.driver.memory", "8g")
-    assert session.missing_defaults(by_options) == {"spark.log.level": "ERROR"}
+    assert session.missing_defaults(by_options).keys() == {"spark.driver.defaultJavaOptions", "spark.log.level"}
 
 
 def test_missing_defaults_respects_another_defaults_file(spark, monkeypatch, tmp_path):

@@ -47,7 +47,8 @@ _LOCAL_UNLESS_SET = {
 _QUERY_LOGGERS = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")  # print each analysis error as JSON, even one that is caught and explained
 _DEFAULTS = "spark-defaults.conf"
 _CONF = Path(__file__).resolve().parents[2] / "conf"  # the checkout's; an installed package has none
-_HEAP = "spark.driver.memory"  # takes effect only when the JVM starts
+_HEAP = "spark.driver.memory"
+_AT_JVM_START = (_HEAP, "spark.driver.defaultJavaOptions")  # cannot be set any more when a session opens
 _checked_applications: set[str] = set()
 
 
@@ -71,7 +72,7 @@ def open_session(name: str) -> SparkSession:
     options = {key: value for key, value in unless_set.items() if not conf.contains(key)}
     builder = SparkSession.builder.appName(f"xlclass {name}")
     for key, value in {**_ALWAYS, **options, **missing}.items():
-        if key != _HEAP:
+        if key not in _AT_JVM_START:
             builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel(conf.get("spark.log.level") or "ERROR")
