@@ -27,9 +27,9 @@ def dataset(root: str, table: Table) -> Any:
     path = f"{root}/{table.name}"
     if not DeltaTable.is_deltatable(path):
         raise LakeError(f"the lake {root} has no table {table.name}: run the pipeline or the backfill first")
-    found = dataset_of(DeltaTable(path), path)
-    require_contract(path, table, found.schema.names)
-    return found
+    rows = dataset_of(DeltaTable(path), path)
+    require_contract(path, table, rows.schema.names)
+    return rows
 
 
 def embeddings_of(root: str, encoder_id: str) -> Any:

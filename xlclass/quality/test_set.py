@@ -28,10 +28,10 @@ VIDEO_COLUMNS = ("video_id", "language", "text_hash", "channel_id", "labels")  #
 
 def labelled_videos(videos: DataFrame, manifest: Mapping[str, Any]) -> DataFrame:
     """The videos with a label that the version knows: their `labels` without the unknown ones, `side`, and `is_trained_on`."""
-    known = F.array(*(F.lit(name) for name in manifest["categories"]))
+    categories = F.array(*(F.lit(name) for name in manifest["categories"]))
     side = Split(**manifest["split"]).column(group_column())
     is_trained_on = (side == TRAIN) & F.col("language").isin(*manifest["languages"])
-    labelled = videos.withColumn("labels", F.array_intersect("labels", known)).where(F.size("labels") > 0)
+    labelled = videos.withColumn("labels", F.array_intersect("labels", categories)).where(F.size("labels") > 0)
     return labelled.withColumns({"side": side, "is_trained_on": is_trained_on})
 
 
@@ -69,16 +69,16 @@ def shared_test_set(batches: Iterable[pd.DataFrame], manifests: Sequence[Mapping
             videos = videos.assign(channel_id=videos.channel_id.where(videos.channel_id.notna(), videos.video_id))
             is_test = np.column_stack([_is_test(videos, manifest, trained_texts) for manifest in manifests])
             on_test_side.append(videos[is_test.all(axis=1)])
-    known = {name for manifest in manifests for name in manifest["categories"]}
+    categories = {name for manifest in manifests for name in manifest["categories"]}
     videos = pd.concat(on_test_side) if on_test_side else pd.DataFrame(columns=[*VIDEO_COLUMNS])
-    has_known_label = videos.labels.map(lambda labels: not known.isdisjoint(labels)).astype(bool)
+    has_known_label = videos.labels.map(lambda labels: not categories.isdisjoint(labels)).astype(bool)
     return videos[has_known_label & ~videos.text_hash.isin(trained_texts)]
 
 
 def _is_test(videos: pd.DataFrame, manifest: Mapping[str, Any], trained_texts: set[str]) -> np.ndarray:
     """Which videos are on the version's test side, `(n,) bool`; adds the digests of the texts that it was trained on to `trained_texts`."""
-    split, known = Split(**manifest["split"]), set(manifest["categories"])
+    split, categories = Split(**manifest["split"]), set(manifest["categories"])
     side = videos.channel_id.map({channel: split.of(channel) for channel in videos.channel_id.unique()})
     trained_on = videos[(side == TRAIN) & videos.language.isin(manifest["languages"]) & videos.text_hash.notna()]
-    trained_texts.update(text for text, labels in zip(trained_on.text_hash, trained_on.labels, strict=True) if not known.isdisjoint(labels))
+    trained_texts.update(text for text, labels in zip(trained_on.text_hash, trained_on.labels, strict=True) if not categories.isdisjoint(labels))
     return (side == TEST).to_numpy()

@@ -53,10 +53,10 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
         contents = _contents(sample, "video_id", "language", "channel_id", "text_hash", "labels", "side")
         contents += _contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else []
         fingerprint = _fingerprint(settings, taxonomy, encoder.encoder_id, preparation_version, contents)
-        known = _usable(registry.trained_from(fingerprint))
-        if known:
-            return known
-        made_from = {
+        trained_before = _whole(registry.trained_from(fingerprint))
+        if trained_before:
+            return trained_before
+        origin = {
             "model_version": fingerprint[:12],
             "training_fingerprint": fingerprint,
             "code_version": __version__,
@@ -66,12 +66,12 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
             "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
         }
         collected = _collect(sample, embeddings)
-        others = _collect(unlabelled.drop("language", "text_hash"), embeddings) if unlabelled is not None else None
+        collected_unlabelled = _collect(unlabelled.drop("language", "text_hash"), embeddings) if unlabelled is not None else None
         step.num_rows = len(collected)
         megabytes = len(collected) * encoder.dim * 4 / 1e6
         log.info("sample: %s videos of %s, %.1f MB on the driver", f"{len(collected):,}", " and ".join(settings.training.languages), megabytes)
     with run.step("train") as step:
-        bundle = _bundle(collected, others, settings, taxonomy, made_from)
+        bundle = _bundle(collected, collected_unlabelled, settings, taxonomy, origin)
         step.num_rows = int(bundle.manifest["num_videos"][TRAIN])
         run.lake.ensure(MODELS)
         return registry.register(bundle, run.run_id)
@@ -86,16 +86,16 @@ def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoder_id: str, prepar
 def _encoded(embeddings: DataFrame, preparation_version: str) -> DataFrame:
     """video_id, text_hash and language of one encoder's rows that have a vector, of that preparation."""
     key = F.col("encode_key")
-    ours = (key.preparation_version == preparation_version) & F.col("vector").isNotNull()
-    return embeddings.where(ours).select("video_id", key.text_hash.alias("text_hash"), "language")
+    is_current = (key.preparation_version == preparation_version) & F.col("vector").isNotNull()
+    return embeddings.where(is_current).select("video_id", key.text_hash.alias("text_hash"), "language")
 
 
-def _usable(version: ModelVersion | None) -> ModelVersion | None:
+def _whole(version: ModelVersion | None) -> ModelVersion | None:
     """`version` if its folder is whole; null if there is none, or its folder is damaged."""
     if version is None:
         return None
     try:
-        version.load()
+        version.manifest()  # checks all files
     except ModelError as error:
         log.warning("%s", error)
         return None
@@ -110,7 +110,7 @@ def sample_videos(videos: DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
     `training.max_videos_per_language_and_category`. `channel_id` is the video's own id if it has no channel.
     """
     rules = settings.training
-    known = F.array(*(F.lit(name) for name in taxonomy.categories))
+    categories = F.array(*(F.lit(name) for name in taxonomy.categories))
     shares = settings.split
     side = Split(shares.salt, shares.train, shares.validation, shares.calibration).column(group_column())
     labelled = (
@@ -120,7 +120,7 @@ def sample_videos(videos: DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
             "language",
             group_column().alias("channel_id"),
             "text_hash",
-            F.array_intersect("labels", known).alias("labels"),
+            F.array_intersect("labels", categories).alias("labels"),
             side.alias("side"),
         )
         .where((F.col("side") != TEST) & (F.size("labels") > 0))
@@ -155,15 +155,15 @@ def _collect(sample: DataFrame, embeddings: DataFrame) -> pd.DataFrame:
     return sample.join(vectors, "video_id", how="inner").toPandas().sort_values("video_id", ignore_index=True)
 
 
-def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Settings, taxonomy: Taxonomy, made_from: dict[str, Any]) -> Bundle:
+def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Settings, taxonomy: Taxonomy, origin: dict[str, Any]) -> Bundle:
     categories = _learnable(sample, settings, taxonomy)
-    parts = {side: _examples(sample[sample.side == side], categories, made_from["dim"]) for side in (TRAIN, VALIDATION, CALIBRATION)}
+    parts = {side: _examples(sample[sample.side == side], categories, origin["dim"]) for side in (TRAIN, VALIDATION, CALIBRATION)}
     splits = Splits(parts[TRAIN], parts[VALIDATION], Examples.of(parts[VALIDATION], parts[CALIBRATION]))
-    others = {} if unlabelled is None else {code: unpack_vectors(rows.vector.tolist(), made_from["dim"]) for code, rows in unlabelled.groupby("language")}
+    others = {} if unlabelled is None else {code: unpack_vectors(rows.vector.tolist(), origin["dim"]) for code, rows in unlabelled.groupby("language")}
     chain, curves = fit(splits, others, settings)
     best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
-        **made_from,
+        **origin,
         "categories": list(categories),
         "languages": list(settings.training.languages),
         "split": asdict(settings.split),

