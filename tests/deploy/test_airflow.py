@@ -43,7 +43,7 @@ def test_dag_runs_once_a_night_one_at_a_time_backfill_first(dag):
     assert (dag["dag_id"], dag["schedule"], dag["catchup"], dag["max_active_runs"]) == ("xlclass_nightly", "17 2 * * *", False, 1)
     assert dag["downstream"] == {"backfill": ["evaluate"], "evaluate": []}
     assert set(dag["retries"].values()) == {2}
-    assert dag["callbacks"] == ["tell"]
+    assert dag["callbacks"] == ["notify"]
     assert dag["endings"]["done"] == ["done", ""]
 
 
