@@ -60,7 +60,7 @@ def _judged(lake: Path, folder: Path, languages: tuple[str, ...]) -> tuple[pd.Da
     from xlclass.quality.label_quality import checked_labels, mislabelled
 
     spark = open_session("label_issues")
-    version = Registry(Lake(spark, str(lake))).champion()
+    version = Registry(str(lake)).champion()
     manifest = version.manifest()
     for name in ("embeddings", "predictions"):
         (folder / name).symlink_to(lake / name)
