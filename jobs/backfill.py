@@ -6,7 +6,7 @@ Run the same command again to resume a killed run. A second backfill at the same
 import sys
 from argparse import ArgumentParser, Namespace
 
-from xlclass.cli.job import moment, run_job
+from xlclass.cli.job import add_source_arguments, moment, positive, run_job
 from xlclass.encoders import resolve_encoder
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
@@ -16,8 +16,9 @@ from xlclass.pipeline.backfill import BackfillOptions, backfill
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds the options of one run."""
+    add_source_arguments(parser)
     parser.add_argument("--since", type=moment, metavar="TIME", help="skip rows last changed before TIME, such as 2026-01-31 or 2026-01-31T12:00Z")
-    parser.add_argument("--limit", type=int, metavar="N", help="process at most N new and changed rows")
+    parser.add_argument("--limit", type=positive, metavar="N", help="process at most N new and changed rows")
     parser.add_argument(
         "--languages", type=lambda codes: tuple(codes.split(",")), default=(), metavar="CODES", help="encode and classify these languages only, such as en,fr"
     )

@@ -4,23 +4,24 @@ With conf/local.toml the catalogue is the embedded demo.
 """
 
 import sys
+from argparse import Namespace
 
-from xlclass.cli.job import run_job
+from xlclass.cli.job import add_source_arguments, run_job
 from xlclass.encoders import resolve_encoder
 from xlclass.evaluation.evaluate import evaluate
 from xlclass.evaluation.label_issues import find_label_issues
 from xlclass.lake.runs import Run
 from xlclass.lake.sources import read_catalogue
-from xlclass.pipeline.backfill import backfill, classify
+from xlclass.pipeline.backfill import BackfillOptions, backfill, classify
 from xlclass.report.console import summary
 from xlclass.training.promotion import promote_if_better
 from xlclass.training.train import train
 
 
-def body(run: Run, _: object) -> None:
+def body(run: Run, args: Namespace) -> None:
     """Runs the steps in order; a new model version that does not pass the gate leaves the champion in use."""
     encoder = resolve_encoder(run.settings)
-    backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, version=None)
+    backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, version=None, options=BackfillOptions(allow_unreadable=args.allow_unreadable))
     version = promote_if_better(run, train(run, encoder))
     classify(run, version)
     evaluation_id = evaluate(run, version)
@@ -29,4 +30,4 @@ def body(run: Run, _: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_job("pipeline", __doc__, body))
+    sys.exit(run_job("pipeline", __doc__, body, add_source_arguments))

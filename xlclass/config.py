@@ -6,6 +6,7 @@ the file are relative to the file's folder, so a job works from any working dire
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import hashlib
 import json
@@ -43,6 +44,11 @@ class SourceSettings:
     path: str
     format: str = one_of("auto", "delta", "parquet", "json", "csv", "table")
     delimiter: str = "|"  # separates the tags, labels and countries in a column of type text
+    separator: str = ""  # between the columns of CSV files; "": a tab in .tsv files, a comma in others
+    encoding: str = "utf-8"  # of CSV and JSON files without a byte order mark, by its name in Python, such as latin-1, cp1252 or utf-16
+    missing: tuple[str, ...] = ("nan", "null", "none", "n/a", "[none]")  # texts, in any case, that stand for a missing value
+    missing_columns: str = one_of("refuse", "null")  # a file that lacks a column: refuse the source, or read the file with nulls
+    unreadable_limit: float = within(0.0, 1.0, 0.05)  # share of rows with something unreadable above which a source of at least 100 rows is refused
     visual_dim: int = within(0, 65_536, 0)  # length of a visual vector; required if columns.visual_vector is set
     columns: Columns = Columns()
 
@@ -231,7 +237,7 @@ def load_settings(file: str | Path) -> Settings:
     """
     path = Path(file).expanduser().absolute()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(f"there is no settings file {path}: give one with --conf, such as conf/local.toml") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -246,7 +252,19 @@ def load_settings(file: str | Path) -> Settings:
         raise SettingsError(f"{path}: source.columns: video_id and title must each name a column")
     if columns.visual_vector and not settings.source.visual_dim:
         raise SettingsError(f"{path}: source.visual_dim is missing: set it to the length of the vectors in the column {columns.visual_vector}")
+    _check_source(settings.source, path)
     return settings
+
+
+def _check_source(source: SourceSettings, path: Path) -> None:
+    if not source.delimiter:
+        raise SettingsError(f'{path}: source.delimiter is empty: give the text that separates tags, such as "|" or ","')
+    if len(source.separator) > 1:
+        raise SettingsError(f'{path}: source.separator must be one character, such as ";" or a tab ("\\t"), found {source.separator!r}')
+    try:
+        codecs.lookup(source.encoding)
+    except LookupError:
+        raise SettingsError(f"{path}: source.encoding: there is no encoding {source.encoding}; examples: utf-8, latin-1, cp1251, utf-16") from None
 
 
 def _check_training_languages(languages: tuple[str, ...], path: Path) -> None:

@@ -15,7 +15,7 @@ from xlclass.schemas import MAX_FLOAT16
 
 REJECTING_RULES = ("unreadable_row", "null_video_id", "duplicate_video_id")
 ENCODING_RULES = ("encoder_failed", "vector_not_finite")  # these reject too, after the text was encoded
-WARNING_RULES = ("impossible_time", "long_field", "unknown_label", "invalid_text", "wrong_vector")
+WARNING_RULES = ("impossible_time", "long_field", "unknown_label", "invalid_text", "wrong_type", "wrong_vector")
 LANGUAGE_RULES = ("language_conflict", "language_unknown")  # counted after the language was decided
 
 MAX_CHARACTERS = 100_000  # of a title or description; the remainder is dropped
@@ -58,6 +58,7 @@ def _warning_conditions(known_labels: list[str], visual_dim: int, now: datetime)
         "long_field": F.greatest(*(F.coalesce(condition, F.lit(False)) for condition in is_long)),
         "unknown_label": F.size(unknown_labels) > 0,
         "invalid_text": F.col("invalid_text"),
+        "wrong_type": F.size("wrong_types") > 0,
         "wrong_vector": ~_is_valid_vector(visual_dim),
     }
     return {name: F.coalesce(condition, F.lit(False)) for name, condition in conditions.items()}

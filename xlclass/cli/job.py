@@ -65,6 +65,23 @@ def run_job(
     return 0
 
 
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the option of the jobs that read the source."""
+    parser.add_argument(
+        "--allow-unreadable",
+        action="store_true",
+        help="use the source even if many rows have something unreadable, a column is empty in every row, or no label is known",
+    )
+
+
+def positive(text: str) -> int:
+    """The whole number from 1 to 10^12 that `text` gives."""
+    number = int(text)
+    if not 1 <= number <= 10**12:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to 1,000,000,000,000")
+    return number
+
+
 def moment(text: str) -> datetime:
     """The time that `text` gives in ISO 8601; in UTC where it names no zone."""
     time = datetime.fromisoformat(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from types import TracebackType
@@ -13,7 +14,17 @@ from xlclass.runtime import logs
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 1.0
 _LOG_SECONDS = 60.0  # between two lines of a log; a terminal's line is renewed at every poll
+_UNREADABLE_FILE = re.compile(r"\[FAILED_READ_FILE[^\]]*\] Encountered error while reading file (.+?)\.\s")  # Spark's message
 _FULL_DISK = ("No space left on device", "Disk quota exceeded")
+
+
+def _first_cause(error: BaseException) -> str:
+    """The message of the Java error that led to all others, in one line."""
+    cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
+    while cause is not None and cause.getCause() is not None:
+        cause = cause.getCause()
+    words = str(cause.getMessage() or cause.toString()) if cause is not None else str(error)
+    return words.splitlines()[0]
 
 
 class Monitor:
@@ -49,6 +60,9 @@ class Monitor:
             )
         if any(words in str(error) for words in _FULL_DISK):
             return f"a disk is full ({self._run.lake.root}, or Spark's temporary folder): make room and run the same command again, it resumes where it stopped"
+        unreadable = _UNREADABLE_FILE.search(str(error))
+        if unreadable:
+            return f"{unreadable[1]} cannot be read ({_first_cause(error)}): is it whole? Replace it or move it away, and run the same command again"
         return None
 
     def _watch(self) -> None:

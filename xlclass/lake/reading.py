@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from xlclass.errors import LakeError
@@ -27,7 +28,10 @@ def dataset(root: str, table: Table) -> Any:
     path = f"{root}/{table.name}"
     if not DeltaTable.is_deltatable(path):
         raise LakeError(f"the lake {root} has no table {table.name}: run the pipeline or the backfill first")
-    rows = dataset_of(DeltaTable(path), path)
+    try:
+        rows = dataset_of(DeltaTable(path), path)
+    except DeltaError as error:
+        raise LakeError(f"the table {path} cannot be read ({str(error).splitlines()[0]}): restore its folder from a copy, or make the lake anew") from error
     require_contract(path, table, rows.schema.names)
     return rows
 

@@ -28,6 +28,9 @@ _ALWAYS = {
     "spark.sql.extensions": _DELTA_EXTENSION,
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.legacy.javaCharsets": "true",  # CSV in the encodings that exporters use, such as windows-1252
+    "spark.sql.legacy.parquet.nanosAsLong": "true",  # else Spark refuses the times that pandas writes
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",  # else a folder channel=001 becomes the channel 1
 }
 _UNLESS_SET = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",  # texts that are sorted by length together

@@ -2,110 +2,171 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import reduce
 
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from xlclass.config import Settings
+from xlclass.config import SourceSettings
 from xlclass.errors import SourceError
+from xlclass.lake import source_values
 
-CORRUPT_COLUMN = "_corrupt_record"  # added by the reader: the text of a row that Spark cannot parse, else null
-LINE_COLUMN = "_line"  # added by the reader of JSON lines: the unchanged line
-_LISTS = ("tags", "countries", "labels", "visual_vector")
-_TEXTS = ("video_id", "title", "description", "channel_id")
+LISTS = ("tags", "countries", "labels", "visual_vector")
+IDENTIFIERS = ("video_id", "channel_id", "labels")
+FIELDS = ("video_id", "title", "tags", "description", "channel_id", "language", "countries", "labels", "updated_at", "visual_vector")
 _TYPES = {"updated_at": "timestamp", "visual_vector": "array<float>"} | dict.fromkeys(("tags", "countries", "labels"), "array<string>")
-_SEPARATOR = "\x1f"  # joins the parts of a list for one check; a part that contains it only takes the slower path
-_LONE_SURROGATE = r"(?i)\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f]"  # half a character, which JSON allows
+_READABLE_TYPES = T.StringType | T.NumericType | T.DatetimeType | T.NullType
+_IS_CONTAINER = "_is_container"  # ends the name of a column that tells this of a field
+_MAX_LISTED = 30
 
 
 @dataclass(frozen=True)
-class _SourceColumn:
-    """A column of the source and its type."""
+class SourceColumn:
+    """A column of the source, its type, and the keys that lead on inside it, if it is a text that holds objects in JSON."""
 
     column: Column
     type: T.DataType
+    path: tuple[str, ...] = ()
 
 
-def canonical_columns(raw: DataFrame, settings: Settings) -> list[Column]:
-    """All columns of `Catalogue.rows` except row_digest, computed from the source's rows `raw`; video_id comes first.
+@dataclass(frozen=True)
+class Part:
+    """Files of a source that have one layout, or all of it: `rows` with the source's `columns` by field, and what else the reader knows of a row.
+
+    `record` is the row as text, for `rejected_videos`. `is_unreadable` marks a row that could not be parsed, `is_undecodable` one with
+    bytes that are no text in its encoding. `is_container` tells of a field whether its value in JSON is an object or a list.
+    """
+
+    rows: DataFrame
+    columns: Mapping[str, SourceColumn]
+    record: Column
+    is_unreadable: Column
+    is_undecodable: Column
+    is_container: Mapping[str, Column]
+
+    def canonical(self, settings: SourceSettings, rows: DataFrame | None = None) -> DataFrame:
+        """`Catalogue.rows` of the part, or of `rows` of it."""
+        values = {name: source.column.alias(name) for name, source in self.columns.items()}
+        flags = {"unreadable": self.is_unreadable, "invalid_text": F.coalesce(self.is_undecodable, F.lit(False))}
+        containers = {f"{name}{_IS_CONTAINER}": F.coalesce(is_container, F.lit(False)) for name, is_container in self.is_container.items()}
+        named = [column.alias(name) for name, column in ({"row": self.record} | flags | containers).items()]
+        selected = (self.rows if rows is None else rows).select(*values.values(), *named)
+        steps = {name: _steps(name, source, settings) for name, source in self.columns.items()}
+        return source_values.converted(selected, steps).select(*self._results(), "row", *flags, F.sha2("row", 256).alias("row_digest"))
+
+    def with_video_id(self, settings: SourceSettings, rows: DataFrame, name: str) -> DataFrame:
+        """`rows` of the part with the video's id, as in `canonical`, under a name."""
+        source = self.columns["video_id"]
+        return source_values.converted(rows.withColumn(name, source.column), {name: _steps("video_id", source, settings)})
+
+    def _results(self) -> list[Column]:
+        """The converted columns, `has_time` and `wrong_types`, from the columns after their steps."""
+        values, wrong_types = {}, {}
+        for name in FIELDS:
+            value = F.col(name)
+            if name not in self.columns:
+                values[name] = F.lit(None).cast(_TYPES.get(name, "string"))
+            elif name in LISTS:
+                parts, wrong_types[name] = value.getField("parts"), value.getField("is_odd")
+                values[name] = F.transform(parts, lambda part: part.try_cast("float")) if name == "visual_vector" else parts
+            else:
+                values[name] = value.getField("time") if name == "updated_at" else value
+            if name in self.is_container:
+                wrong_types[name] = F.col(f"{name}{_IS_CONTAINER}")
+                values[name] = F.when(~wrong_types[name], values[name])
+        has_time = F.col("updated_at").getField("is_given") if "updated_at" in self.columns else F.lit(False)
+        wrong = [F.when(is_wrong, F.lit(name)) for name, is_wrong in wrong_types.items()]
+        wrong_column = F.array_compact(F.array(*wrong)) if wrong else F.array().cast("array<string>")
+        return [*(value.alias(name) for name, value in values.items()), has_time.alias("has_time"), wrong_column.alias("wrong_types")]
+
+
+def _steps(name: str, source: SourceColumn, settings: SourceSettings) -> list[source_values.Step]:
+    """The steps that convert a source's column to the field `name`."""
+    kind, path, missing = source.type, source.path, settings.missing
+    if name == "updated_at":
+        return source_values.time_steps(kind, path, missing)
+    if name in LISTS:
+        steps = source_values.list_steps(kind, path, settings.delimiter, missing)
+        return [*steps, source_values.identifiers] if name in IDENTIFIERS else steps
+    steps = source_values.text_steps(kind, path, missing)
+    return [*steps, source_values.identifier] if name in IDENTIFIERS else steps
+
+
+def mapped_columns(available: Mapping[str, SourceColumn], settings: SourceSettings, place: str) -> dict[str, SourceColumn]:
+    """The column of each field that the settings map, among those that a file or table has; without those that it may lack.
 
     Raises:
-        SourceError: the source lacks a column that the settings name, or has it in another type.
+        SourceError: `place`, which names the file or table, lacks a column, or has it in a type that cannot be read.
     """
-    names = asdict(settings.source.columns)
-    columns = {name: _source_column(raw, source_name, name, settings) for name, source_name in names.items() if source_name}
-    row = F.make_valid_utf8(LINE_COLUMN) if LINE_COLUMN in raw.columns else F.to_json(F.struct(*(F.col(f"`{name}`") for name in raw.columns)))
-    flags = {
-        "unreadable": F.col(CORRUPT_COLUMN).isNotNull() if CORRUPT_COLUMN in raw.columns else F.lit(False),
-        "has_time": columns["updated_at"].column.isNotNull() if "updated_at" in columns else F.lit(False),
-        "invalid_text": _has_invalid_text(raw, columns),
-    }
-    values = [_converted(name, columns.get(name), settings.source.delimiter).alias(name) for name in names]
-    return [*values, row.alias("row"), *(flag.alias(name) for name, flag in flags.items())]
+    columns = {}
+    for name, source_name in asdict(settings.columns).items():
+        column = resolve(available, source_name) if source_name else None
+        if column:
+            columns[name] = column
+            _require_type(name, column, source_name, place)
+        elif source_name and (settings.missing_columns == "refuse" or name == "video_id"):
+            advice = "" if name == "video_id" else ', or set source.missing_columns = "null" to read it without'
+            raise SourceError(f"source.columns.{name}: {place} has no column {source_name}; it has {_listed(available)}: correct the name{advice}")
+    return columns
 
 
-def canonical_rows(raw: DataFrame, columns: list[Column]) -> DataFrame:
-    """`Catalogue.rows` for the source's rows `raw`; `columns` come from `canonical_columns`."""
-    return raw.select(*columns).withColumn("row_digest", F.sha2("row", 256))
+def _listed(available: Mapping[str, SourceColumn]) -> str:
+    names = [f"{name} ({column.type.simpleString()})" if not isinstance(column.type, T.StringType) else name for name, column in available.items()]
+    return ", ".join(names[:_MAX_LISTED]) + (f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else "") or "no columns"
 
 
-def _source_column(raw: DataFrame, source_name: str, name: str, settings: Settings) -> _SourceColumn:
-    """The column of the source that the settings give for `name`."""
-    column = F.col(f"`{source_name}`" if source_name in raw.columns else source_name)
-    try:  # only a field of a struct, or a name in another case, needs Spark's analyser, which takes 20 ms
-        column_type = raw.schema[source_name].dataType if source_name in raw.columns else raw.select(column).schema[0].dataType
-    except PySparkException:
-        available = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in raw.schema.fields)
-        raise SourceError(f"{settings.file}: source.columns.{name}: the source has no column {source_name}; it has {available}") from None
-    is_list = isinstance(column_type, T.ArrayType)
-    if isinstance(column_type, T.MapType | T.StructType | T.BinaryType | T.BooleanType) or (is_list and name not in _LISTS):
-        expected = ("a list of numbers" if name == "visual_vector" else "text or a list of texts") if name in _LISTS else "text or a number"
-        raise SourceError(f"{settings.file}: source.columns.{name}: the column {source_name} is {column_type.simpleString()}; expected {expected}")
-    return _SourceColumn(column, column_type)
+def typed_columns(schema: T.StructType) -> dict[str, SourceColumn]:
+    """The columns of a DataFrame of this schema, by name."""
+    return {field.name: SourceColumn(F.col(quoted(field.name)), field.dataType) for field in schema}
 
 
-def _has_invalid_text(raw: DataFrame, columns: dict[str, _SourceColumn]) -> Column:
-    """True if the row holds bytes that are not UTF-8, or half a character."""
-    if LINE_COLUMN in raw.columns:
-        return ~F.is_valid_utf8(LINE_COLUMN) | F.coalesce(F.rlike(LINE_COLUMN, F.lit(_LONE_SURROGATE)), F.lit(False))
-    texts = [columns[name].column.cast("string") for name in _TEXTS if name in columns]
-    return F.greatest(F.lit(False), *(~F.coalesce(F.is_valid_utf8(text), F.lit(True)) for text in texts))
+def resolve(available: Mapping[str, SourceColumn], name: str) -> SourceColumn | None:
+    """The column of that name, or to which the dotted path leads; null if there is none. A name in another case is found if it is the only one.
 
-
-def _converted(name: str, source: _SourceColumn | None, delimiter: str) -> Column:
-    """The source's column in the type of `name`; null if the source lacks it or a value cannot be cast."""
-    if source is None:
-        return F.lit(None).cast(_TYPES.get(name, "string"))
-    if name == "updated_at":
-        return source.column.try_cast("timestamp")
-    if name in _LISTS:
-        parts = _parts(source, delimiter)
-        return F.transform(parts, lambda part: part.try_cast("float")) if name == "visual_vector" else _trimmed_parts(parts)
-    text = F.make_valid_utf8(source.column.cast("string"))
-    return F.nullif(F.trim(text), F.lit("")) if name.endswith("_id") else text  # videos with an empty channel_id do not share a channel
-
-
-def _parts(source: _SourceColumn, delimiter: str) -> Column:
-    """The elements of a list, or of a text with delimiters, as an array of strings."""
-    if isinstance(source.type, T.ArrayType):
-        return source.column.cast("array<string>")
-    return F.split(source.column.cast("string"), "\\Q" + delimiter + "\\E")
-
-
-def _trimmed_parts(parts: Column) -> Column:
-    """The parts of a list as valid UTF-8 without outer spaces; null and empty parts are left out.
-
-    Spark interprets the functions that it applies to each part, and calls `make_valid_utf8` by reflection. So the parts are joined
-    and checked once, and only lists that need it take this slow path.
+    The path leads into structs, lists of structs, and texts that hold objects in JSON.
     """
-    joined = F.concat(F.lit(_SEPARATOR), F.array_join(parts, _SEPARATOR, " "), F.lit(_SEPARATOR))  # a null part becomes a space, which the check finds
-    is_valid = F.is_valid_utf8(joined)
-    untrimmed_marks = (_SEPARATOR * 2, _SEPARATOR + " ", " " + _SEPARATOR)
-    is_trimmed = ~reduce(Column.__or__, (F.contains(joined, F.lit(mark)) for mark in untrimmed_marks))
-    valid_parts = F.when(is_valid, parts).otherwise(F.transform(parts, F.make_valid_utf8))
-    trimmed = F.filter(F.transform(valid_parts, lambda part: F.trim(part)), lambda part: part != "")
-    return F.when((F.size(parts) == 0) | (is_valid & is_trimmed), parts).otherwise(trimmed)
+    words = name.split(".")
+    for end in range(len(words), 0, -1):
+        root = named(list(available), ".".join(words[:end]))
+        if root is not None:
+            return _descend(available[root], tuple(words[end:]))
+    return None
+
+
+def _descend(source: SourceColumn, path: tuple[str, ...]) -> SourceColumn | None:
+    """The field to which `path` leads inside the column."""
+    if not path or isinstance(source.type, T.StringType):
+        return SourceColumn(source.column, source.type, path)
+    struct = source.type.elementType if isinstance(source.type, T.ArrayType) else source.type
+    key = named(struct.names, path[0]) if isinstance(struct, T.StructType) else None
+    if key is None:
+        return None
+    kind = struct[key].dataType
+    return _descend(SourceColumn(source.column.getField(key), T.ArrayType(kind) if isinstance(source.type, T.ArrayType) else kind), path[1:])
+
+
+def named(names: Sequence[str], name: str) -> str | None:
+    """The name among `names`, else the only one that differs from it by case; null if there is none."""
+    alike = [other for other in names if other.lower() == name.lower()]
+    return name if name in names else alike[0] if len(alike) == 1 else None
+
+
+def quoted(name: str) -> str:
+    """A column's name as Spark's SQL takes it, whatever characters it has."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _require_type(name: str, source: SourceColumn, source_name: str, place: str) -> None:
+    """Passes if a column of this type can hold the field `name`.
+
+    Raises:
+        SourceError: it cannot.
+    """
+    kind = source.type
+    is_list = name in LISTS
+    if not isinstance(kind.elementType if isinstance(kind, T.ArrayType) and is_list else kind, _READABLE_TYPES):
+        expected = ("a list of numbers" if name == "visual_vector" else "text or a list of texts") if name in LISTS else "text or a number"
+        advice = "; a field inside is named with a dot, such as tags.name" if "struct" in kind.simpleString() else ""
+        raise SourceError(f"source.columns.{name}: the column {source_name} of {place} is {kind.simpleString()}; expected {expected}{advice}")

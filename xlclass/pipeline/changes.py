@@ -21,6 +21,7 @@ from xlclass.catalog.rules import REJECTING_RULES, WARNING_RULES, apply_rules, r
 from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.catalog.text import Preparation
 from xlclass.config import settings_digest
+from xlclass.lake.source_columns import FIELDS
 from xlclass.lake.sources import Catalogue
 from xlclass.lake.tables import Lake
 from xlclass.model.bundle import ModelVersion
@@ -30,6 +31,7 @@ from xlclass.schemas import CHANNELS, PREDICTIONS, VIDEOS
 CARRIED = ("language", "text_source", "text_quality", "visual_vector")  # columns that `embeddings` copies from the video
 _TEXTS = ("title", "description", "channel_id", "language", "updated_at")
 _LISTS = ("tags", "countries", "labels", "visual_vector")
+_DOUBTFUL = ("invalid_text", "wrong_type")
 FEW = 500_000  # ids that are broadcast
 
 
@@ -61,11 +63,19 @@ class Input:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every row of the source (video_id, `rule`, `is_new`, and `state`: rejected, same, changed or new), cached, and the counts."""
+    """Every row of the source (video_id, `rule`, `is_new`, and `state`: rejected, same, changed or new), cached, and the counts.
+
+    `num_doubtful`: rows that are unreadable, or have text that cannot be decoded or a value of a wrong type. `filled`: fields that have a
+    value in some accepted row. `mistyped`: fields that have a value of a wrong type in some row. `knows_labels`: some label is in the taxonomy.
+    """
 
     rows: DataFrame
     states: Counter[str]
     rules: dict[str, int]
+    num_doubtful: int
+    filled: frozenset[str]
+    mistyped: frozenset[str]
+    knows_labels: bool
 
     @property
     def num_pending(self) -> int:
@@ -82,15 +92,31 @@ def compare(source: Input, lake: Lake) -> Comparison:
         .when(F.col("digest_in_lake") == F.col("input_digest"), "same")
         .otherwise("changed")
     )
-    joined = source.ruled(source.rows()).select("video_id", "input_digest", "rule", "warnings").join(videos, "video_id", how="left")
-    rows = joined.select("video_id", "rule", "warnings", F.col("digest_in_lake").isNull().alias("is_new"), state.alias("state")).persist()
+    ruled = source.ruled(source.rows()).select("video_id", "input_digest", "rule", "warnings", *_readability(source.taxonomy))
+    joined = ruled.join(videos, "video_id", how="left")
+    is_new = F.col("digest_in_lake").isNull().alias("is_new")
+    rows = joined.select("video_id", "rule", "warnings", "filled", "mistyped", "knows_label", is_new, state.alias("state")).persist()
     states: Counter[str] = Counter()
     rules = dict.fromkeys((*REJECTING_RULES, *WARNING_RULES), 0)
-    for row in rows.groupBy("state").agg(F.count("*").alias("num_rows"), *rule_counts()).collect():
+    is_doubtful = F.coalesce(F.arrays_overlap("warnings", F.lit(list(_DOUBTFUL))), F.col("rule") == "unreadable_row")
+    masks = (F.bit_or("filled").alias("filled"), F.bit_or("mistyped").alias("mistyped"), F.bool_or("knows_label").alias("knows_label"))
+    sums = (F.count("*").alias("num_rows"), F.count_if(is_doubtful).alias("num_doubtful"))
+    counts = rows.groupBy("state").agg(*sums, *masks, *rule_counts()).collect()
+    for row in counts:
         states[row["state"]] += row["num_rows"]
         for rule in rules:
             rules[rule] += row[rule]
-    return Comparison(rows, states, rules)
+    filled, mistyped = (frozenset(name for bit, name in enumerate(FIELDS) if any(row[mask] >> bit & 1 for row in counts)) for mask in ("filled", "mistyped"))
+    return Comparison(rows, states, rules, sum(row["num_doubtful"] for row in counts), filled, mistyped, any(row["knows_label"] for row in counts))
+
+
+def _readability(taxonomy: Taxonomy) -> list[Column]:
+    """`filled` and `mistyped`, whose bits stand for the fields that have a value, or one of a wrong type; and `knows_label`, whether the taxonomy has one."""
+    is_accepted = F.col("rule").isNull()
+    filled = [F.when(is_accepted & F.col(name).isNotNull(), F.lit(1 << bit)).otherwise(0) for bit, name in enumerate(FIELDS)]
+    mistyped = [F.when(F.array_contains("wrong_types", name), F.lit(1 << bit)).otherwise(0) for bit, name in enumerate(FIELDS)]
+    knows_label = F.coalesce(F.arrays_overlap("labels", F.lit(list(taxonomy.aliases))), F.lit(False))
+    return [reduce(Column.__add__, filled).alias("filled"), reduce(Column.__add__, mistyped).alias("mistyped"), knows_label.alias("knows_label")]
 
 
 def pending_ids(comparison: Comparison, limit: int | None) -> DataFrame:

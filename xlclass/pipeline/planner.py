@@ -33,6 +33,7 @@ from xlclass.pipeline.changes import (
     stale_videos,
     up_to_date,
 )
+from xlclass.pipeline.readability import require_readable
 from xlclass.schemas import CHANNELS, VIDEOS
 
 
@@ -42,6 +43,7 @@ class BackfillOptions:
 
     full: bool = False
     allow_deletes: bool = False
+    allow_unreadable: bool = False
     abandon: bool = False
     dry_run: bool = False
     since: Any = None  # an aware datetime
@@ -65,10 +67,11 @@ class Planner:
 
         Raises:
             LakeError: too many videos would be deleted.
+            SourceError: the source was not read right.
         """
         run = self.run
         with run.step("channels") as step:
-            profile_version, step.num_rows = self._profile_channels()
+            profile_version, step.num_rows, profiles = self._profile_channels()
         with run.step("plan") as step:
             visual_dim = run.settings.source.visual_dim
             source = Input(self.catalogue, run.preparation, run.taxonomy, profile_version, visual_dim, run.started_at, self.options.since)
@@ -77,6 +80,10 @@ class Planner:
             step.num_rows = comparison.states.total()
             try:
                 are_embedded, are_scored = checking.result()
+                require_readable(source, comparison, self.options.allow_unreadable)
+                if profiles:
+                    run.lake.replace(CHANNELS, profiles.withColumn("profile_version", F.lit(profile_version)))
+                    profiles.unpersist()
                 return self._staged(source, comparison, intent, are_embedded), are_scored
             finally:
                 comparison.rows.unpersist()
@@ -176,18 +183,18 @@ class Planner:
         ]
         print("\n".join(lines))  # noqa: T201  the answer of --dry-run
 
-    def _profile_channels(self) -> tuple[str | None, int]:
-        """The version of the channels' profiles, and the number of profiles written: with --full, or if there are none yet."""
+    def _profile_channels(self) -> tuple[str | None, int, DataFrame | None]:
+        """The version of the channels' profiles, their number, and the profiles if they are to be written: with --full, or if there are none yet."""
         lake = self.run.lake
         rows = lake.scan(CHANNELS, "profile_version", limit=1)  # all rows have the same version
         version_before = rows[0]["profile_version"] if rows else None
         if self.options.dry_run or version_before and not self.options.full:
-            return version_before, 0
+            return version_before, 0, None
         require_workers(lake.spark)
         profiles = channel_profiles(self.catalogue.rows.where(~F.col("unreadable"))).persist()
         contents = profiles.agg(F.count("*"), F.bit_xor(F.xxhash64("channel_id", "tags", "language", "num_videos"))).first()
         version = settings_digest(list(contents))
         if contents[0] and version != version_before:
-            lake.replace(CHANNELS, profiles.withColumn("profile_version", F.lit(version)))
+            return version, contents[0], profiles
         profiles.unpersist()
-        return (version, contents[0]) if contents[0] else (version_before, 0)
+        return version_before, contents[0], None

@@ -34,7 +34,7 @@ def read_toml(file: str | Path, key: str) -> dict[str, Any]:
         SettingsError: the file is missing or not TOML.
     """
     try:
-        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(file).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(f"{key}: there is no file {file}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
