@@ -29,7 +29,7 @@ MORE = "[backfill]\nchunk_videos = 20\n"
 LOG_KEY = ["video_id", "run_id", "predicted_at"]
 CHANGED = [{**row, "title": f"{row['title']} again"} for row in ROWS[:8]]
 NEW = [{**row, "video_id": f"new{i}", "channel": f"channel{i}", "title": f"{row['title']} anew"} for i, row in enumerate(ROWS[20:44])]
-CATALOGUE = [*CHANGED, *ROWS[8:], *NEW, {**ROWS[0], "video_id": None}]
+CATALOGUE = [*CHANGED, *ROWS[8:], *NEW, {**ROWS[0], "video_id": None, "channel": None}]  # no channel has two videos: a profile would change all rows
 UNSCORED = [row["video_id"] for row in ROWS[50:60]]  # their predictions are deleted before the backfill
 SCENARIOS = {"chunks": (CATALOGUE, UNSCORED), "all": (ROWS, [row["video_id"] for row in ROWS])}  # the catalogue, and the videos without predictions
 STEPS = {"chunks": 21, "all": 3}  # commits and notes of the backfill of each scenario
