@@ -1,6 +1,8 @@
 """The frame of every job: the run's row and the exit code, however the job ends."""
 
 import json
+import signal
+import threading
 
 import pytest
 
@@ -57,3 +59,29 @@ def test_run_job_raises_a_defect_after_recording_it(job):
     with pytest.raises(ZeroDivisionError):
         run(body)
     assert [(row["outcome"], row["message"]) for row in rows()] == [("failed", "ZeroDivisionError: a defect")]
+
+
+def test_run_job_ends_an_interruption_with_one_sentence_exit_code_130_and_a_row(job, capsys):
+    run, rows = job
+
+    def body(run, _):
+        signal.raise_signal(signal.SIGINT)  # outside a call of the JVM: at once
+        raise AssertionError("not reached")
+
+    handler = signal.getsignal(signal.SIGINT)
+    assert run(body) == 130
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert capsys.readouterr().err.splitlines()[-1].startswith("jobs/test.py: interrupted by Ctrl-C: run the same command again")
+    assert [(row["outcome"], row["message"][:21]) for row in rows()] == [("failed", "interrupted by Ctrl-C")]
+
+
+def test_run_job_stops_a_job_of_spark_at_an_interruption(job):
+    run, rows = job
+
+    def body(run, _):
+        threading.Timer(2, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+        run.lake.spark.range(10**15, numPartitions=2).selectExpr("max(hash(id))").collect()
+        raise AssertionError("not reached")
+
+    assert run(body) == 130
+    assert [(row["outcome"], row["message"][:21]) for row in rows()] == [("failed", "interrupted by Ctrl-C")]

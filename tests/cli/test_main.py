@@ -65,7 +65,35 @@ def test_main_prints_one_sentence_and_returns_2_for_a_users_mistake(capsys):
     assert printed.err == f"xlclass: there is no settings file {Path.cwd() / 'none.toml'}: give one with --conf, such as conf/local.toml\n"
 
 
-def test_models_list_explains_an_empty_lake(tmp_path, capsys):
+COMMANDS_OF_A_LAKE = (
+    ["models", "list"],
+    ["models", "show", "a"],
+    ["models", "compare", "a", "b"],
+    ["models", "promote", "a"],
+    ["models", "rollback"],
+    ["runs"],
+)
+
+
+def test_commands_of_a_lake_refuse_a_folder_that_is_no_lake(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other" / "videos").mkdir(parents=True)  # no Delta table
+    (tmp_path / "file").write_text("x")
+    found = {"empty": "it is an empty folder", "other": "it holds other files", "file": "it is a file", "missing": "there is no such folder"}
+    wrong = {}
+    for name, reason in found.items():
+        lake = tmp_path / name
+        sentence = f"xlclass: {lake} is no lake ({reason}): a folder with tables of xlclass was looked for, such as {lake}/videos/_delta_log; "
+        for command in COMMANDS_OF_A_LAKE:
+            code, printed = main.main([*command, "--lake", str(lake)]), capsys.readouterr()
+            if code != 2 or printed.out or not printed.err.startswith(sentence) or printed.err.count("\n") > 1:
+                wrong[name, *command] = (code, *printed)
+    assert wrong == {}
+    assert not (tmp_path / "missing").exists()
+
+
+def test_models_list_explains_a_lake_without_models(tmp_path, capsys):
+    (tmp_path / "videos" / "_delta_log").mkdir(parents=True)
     assert main.main(["models", "list", "--lake", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"the lake {tmp_path} has no model versions: run jobs/pipeline.py or jobs/train.py\n"
 

@@ -71,3 +71,61 @@ def test_lease_renews_itself_while_it_is_held(tmp_path):
         while (tmp_path / "_lease.json").stat().st_mtime_ns == first:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+BROKEN = {
+    "empty": "",
+    "cut": '{"run_id": "far", "jo',
+    "no JSON": "lease",
+    "a list": "[1]",
+    "null": "null",
+    "another form": '{"run_id": 5}',
+    "nested": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_lease_that_cannot_be_read_is_refused_in_its_time_and_taken_over_after_it(tmp_path, text):
+    file = tmp_path / "_lease.json"
+    file.write_text(text)
+    with (
+        pytest.raises(LakeError, match=r"_lease.json, the lease of a run, cannot be read.* within 60 s .*delete it"),
+        Lease(str(tmp_path), "mine", "backfill", 60),
+    ):
+        pass
+    expired = time.time() - 61
+    os.utime(file, (expired, expired))
+    with Lease(str(tmp_path), "mine", "backfill", 60) as lease:
+        lease.check()
+    assert not file.exists()
+
+
+def test_lease_dated_in_the_future_expires_within_its_length_from_now(tmp_path):
+    file = tmp_path / "_lease.json"
+    file.write_text(json.dumps({"run_id": "far", "job": "backfill", "host": "far", "pid": 1, "pid_namespace": "far"}))
+    future = time.time() + 1_000_000
+    os.utime(file, (future, future))
+    with pytest.raises(LakeError, match="run far"), Lease(str(tmp_path), "mine", "backfill", 60):
+        pass
+    assert abs(file.stat().st_mtime - time.time()) < 30
+
+
+@pytest.mark.parametrize("name", ["_lease.lock", "_lease.json"])
+@pytest.mark.parametrize("target", ["file", "nothing"])
+def test_a_link_in_place_of_the_lease_or_its_lock_is_refused_and_its_target_unchanged(tmp_path, name, target):
+    (tmp_path / "file").write_text("precious")
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    (lake / name).symlink_to(tmp_path / target)
+    before = (tmp_path / "file").stat().st_mtime_ns
+    with pytest.raises(LakeError, match=rf"{name} is a (symbolic )?link.*remove"), Lease(str(lake), "mine", "backfill", 60):
+        pass
+    assert ((tmp_path / "file").read_text(), (tmp_path / "file").stat().st_mtime_ns) == ("precious", before)
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("name", ["_lease.lock", "_lease.json"])
+def test_a_folder_in_place_of_the_lease_or_its_lock_is_refused(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(LakeError, match=name), Lease(str(tmp_path), "mine", "backfill", 60):
+        pass

@@ -110,6 +110,20 @@ def test_maintain_removes_leftovers_of_killed_runs_but_not_the_unfinished_plan(n
     assert sorted(path.name for path in (lake / "model_versions").iterdir()) == ["registered", "young"]
 
 
+def test_maintain_deletes_nothing_behind_a_link(new_run, tmp_path):
+    run = new_run(tmp_path)
+    old = time.time() - 90_000
+    for name in ("rows", "models/version"):
+        (tmp_path / "elsewhere" / name).mkdir(parents=True)
+    os.utime(tmp_path / "elsewhere" / "models" / "version", (old, old))
+    run.lake.append_values(RUNS, [])
+    (tmp_path / "lake" / "_plan").mkdir()
+    (tmp_path / "lake" / "_plan" / "link").symlink_to(tmp_path / "elsewhere" / "rows")
+    (tmp_path / "lake" / "model_versions").symlink_to(tmp_path / "elsewhere" / "models")
+    assert maintain(run).folders == 1  # the link itself
+    assert sorted(path.name for path in (tmp_path / "elsewhere").rglob("*")) == ["models", "rows", "version"]
+
+
 def test_maintain_changes_nothing_in_a_lake_that_another_run_holds(old_run):
     with Lease(old_run.lake.root, "other", "backfill", 60), pytest.raises(LakeError, match="is being changed by run other"):
         maintain(old_run)

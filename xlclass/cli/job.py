@@ -1,7 +1,8 @@
-"""The frame of every job: arguments, logging, session, the run's row, and the exit code.
+"""The frame of every job: arguments, logging, session, the run's row, and the exit code; Ctrl-C is in `interruption.py`.
 
 Messages go to standard error in the form of `--log`, each with the run's id. The message that ends a job (one sentence for a
 user's mistake, a traceback for a defect) is also printed last as plain text, in every form: it answers whoever started the job.
+Nothing that a job prints or logs contains a secret.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from xlclass.cli.interruption import EXIT_CODE, Interruption
 from xlclass.config import Settings, lake_root, load_settings
 from xlclass.errors import MachineError, XlclassError
 from xlclass.runtime import logs
-from xlclass.runtime.redaction import redacted
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from xlclass.lake.runs import Run
 
 log = logging.getLogger("xlclass")
+_INTERRUPTED = "interrupted by Ctrl-C: run the same command again, it goes on with what was not committed"
 _ENCODING_JOBS = ("pipeline", "backfill")  # their workers hold the encoder
 Body = Callable[[Any, argparse.Namespace], None]  # takes a lake.runs.Run and the arguments
 
@@ -32,7 +34,7 @@ Body = Callable[[Any, argparse.Namespace], None]  # takes a lake.runs.Run and th
 def run_job(
     name: str, description: str, body: Body, arguments: Callable[[argparse.ArgumentParser], None] | None = None, argv: Sequence[str] | None = None
 ) -> int:
-    """Runs `body` as the job `name` and returns its exit code: 0 done, 2 a user's mistake, printed in one sentence.
+    """Runs `body` as the job `name` and returns its exit code: 0 done, 2 a user's mistake, 130 Ctrl-C, both explained in one sentence.
 
     Any other error leaves as its exception, after the run's row has been written.
     """
@@ -48,21 +50,8 @@ def run_job(
     )
     if arguments:
         arguments(parser)
-    parsed = parser.parse_args(argv)
-    form = logs.choose_format(parsed.log, name, uuid.uuid4().hex[:16])
-    logs.configure(form)
-    sys.excepthook = logs.print_exception
-    try:
-        settings = load_settings(parsed.conf)
-        _run(form, settings, parsed, body)
-    except XlclassError as error:
-        log.error("refused: %s", error, extra={"for_collectors": True})
-        print(f"{parser.prog}: {redacted(str(error))}", file=sys.stderr)
-        return error.exit_code
-    except Exception:
-        log.exception("failed", extra={"for_collectors": True})
-        raise
-    return 0
+    with logs.without_secrets():
+        return _run_parsed(name, parser.parse_args(argv), body, parser.prog)
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +77,29 @@ def moment(text: str) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _run(form: logs.LogFormat, settings: Settings, parsed: argparse.Namespace, body: Body) -> None:
+def _run_parsed(name: str, parsed: argparse.Namespace, body: Body, prog: str) -> int:
+    """The exit code of the job, which has run."""
+    form = logs.choose_format(parsed.log, name, uuid.uuid4().hex[:16])
+    logs.configure(form)
+    sys.excepthook = logs.print_exception
+    try:
+        with Interruption() as interruption:
+            _run(form, load_settings(parsed.conf), parsed, body, interruption)
+    except XlclassError as error:
+        log.error("refused: %s", error, extra={"for_collectors": True})
+        print(f"{prog}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        log.error("interrupted", extra={"for_collectors": True})
+        print(f"{prog}: {_INTERRUPTED}", file=sys.stderr)
+        return EXIT_CODE
+    except Exception:
+        log.exception("failed", extra={"for_collectors": True})
+        raise
+    return 0
+
+
+def _run(form: logs.LogFormat, settings: Settings, parsed: argparse.Namespace, body: Body, interruption: Interruption) -> None:
     from xlclass.catalog import load_preparation
     from xlclass.catalog.taxonomy import load_taxonomy
     from xlclass.lake.progress import Monitor
@@ -98,17 +109,22 @@ def _run(form: logs.LogFormat, settings: Settings, parsed: argparse.Namespace, b
     taxonomy = load_taxonomy(settings.resolve(settings.taxonomy.file))  # a bad setting stops the job before Spark starts
     preparation = load_preparation(settings)
     root = lake_root(settings, parsed.lake)
-    lake = Lake(_session(form, settings), root)
+    spark = _session(form, settings)
+    interruption.watch(spark)
+    lake = Lake(spark, root)
     run = Run(form.job, lake, settings, preparation, taxonomy, form.run_id)
     try:
         with Monitor(run) as monitor:
             body(run, parsed)
-    except XlclassError as error:
-        _record(run, "refused", str(error))
-        raise
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if interruption.has_come or isinstance(error, KeyboardInterrupt):  # then a cancelled job of Spark is no error
+            _record(run, "failed", _INTERRUPTED)
+            raise KeyboardInterrupt from error
+        if isinstance(error, XlclassError):
+            _record(run, "refused", str(error))
+            raise
         sentence = monitor.explanation(error)
-        _record(run, "failed", sentence or f"{type(error).__name__}: {error}"[:1000])
+        _record(run, "failed", sentence or f"{type(error).__name__}: {error}")
         if sentence:
             raise MachineError(sentence) from error
         raise
@@ -145,4 +161,4 @@ def _record(run: Run, outcome: str, message: str) -> None:
     try:
         run.record(outcome, message)
     except Exception as error:
-        log.warning("the run's row could not be written: %.200s", error)
+        log.warning("the run's row could not be written: %s", error)

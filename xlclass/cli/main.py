@@ -11,7 +11,7 @@ from io import TextIOWrapper
 
 from xlclass import __version__
 from xlclass.errors import XlclassError
-from xlclass.runtime.redaction import redacted
+from xlclass.runtime import logs
 
 COMMANDS = {  # name: its module and its help; see xlclass/cli/commands/__init__.py
     "setup": ("xlclass.cli.commands.setup", "prepare this machine, once: download Delta's jars, build or download the encoder"),
@@ -31,14 +31,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # Thai text must not crash a terminal without Thai characters
+    with logs.without_secrets(but_output=words[:1] == ["classify"]):  # which answers with the caller's own titles
+        return _run(words)
+
+
+def _run(words: list[str]) -> int:
+    """Runs the command and returns its exit code."""
     args = _parser(words).parse_args(words)
     try:
         code = args.body(args)
         sys.stdout.flush()
     except XlclassError as error:
-        print(f"xlclass: {redacted(str(error))}", file=sys.stderr)
+        print(f"xlclass: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
+        print("xlclass: interrupted by Ctrl-C", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's flush at exit fails again

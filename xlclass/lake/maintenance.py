@@ -10,7 +10,6 @@ a table for a long time. The lake does not know its readers.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +19,8 @@ from pyspark.sql import Column, Window
 from pyspark.sql import functions as F
 
 from xlclass.lake.lease import Lease
+from xlclass.lake.notes import remove_within
+from xlclass.lake.prediction_log import settle
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.lake.staging import Plans
@@ -53,18 +54,22 @@ class MaintenanceResult:
 def maintain(run: Run) -> MaintenanceResult:
     """Deletes and compacts in this order: old rows, leftovers, small files, files of old versions; earlier steps free files for the last.
 
+    Before that it writes the log's rows that a killed run owes; the plan of that run stays.
+
     Raises:
         LakeError: another run holds the lake.
     """
     lake, retention = run.lake, run.settings.retention
     tables = [table for table in TABLES if lake.exists(table)]
     with Lease(lake.root, run.run_id, run.job, run.settings.backfill.lease_seconds) as lease:
+        plans = Plans(lake.spark, lake.root)
+        settle(lake, lease, plans, finish_rescoring=False)
         with run.step("old rows") as step:
             log_rows = _delete_rows(lake, PREDICTION_LOG, F.col("predicted_at") < _cutoff(run, retention.log_days)) if retention.log_days else 0
             run_rows = _delete_runs(run) if retention.runs_days else 0
             step.num_rows = log_rows + run_rows
         with run.step("leftovers") as step:
-            step.num_rows = num_folders = _remove_staged_rows(lake) + _remove_model_folders(lake)
+            step.num_rows = num_folders = _remove_staged_rows(lake, plans) + _remove_model_folders(lake)
         with run.step("optimize") as step:
             step.num_rows = num_compacted = sum(map(lake.optimize, tables))
         with run.step("vacuum") as step:
@@ -102,25 +107,27 @@ def _delete_runs(run: Run) -> int:
     return _delete_rows(run.lake, RUNS, (F.col("finished_at") < _cutoff(run, run.settings.retention.runs_days)) & ~F.col("run_id").isin(kept))
 
 
-def _remove_staged_rows(lake: Lake) -> int:
+def _remove_staged_rows(lake: Lake, plans: Plans) -> int:
     """Removes staged rows that belong to no unfinished plan or rescoring; while the lease is held, no other run stages rows."""
-    unfinished_ids = Plans(lake.spark, lake.root).unfinished_ids()
-    return _remove([path for path in _folders(Path(lake.root) / "_plan") if path.name not in unfinished_ids])
+    unfinished_ids = plans.unfinished_ids()
+    return _remove(lake, [path for path in _folders(lake, "_plan") if path.name not in unfinished_ids])
 
 
 def _remove_model_folders(lake: Lake) -> int:
     """Removes folders of model versions without an event, drafts of killed runs included, once they are a day old."""
     names = Registry(lake.root).history().model_versions
-    unregistered = [path for path in _folders(Path(lake.root) / "model_versions") if path.name not in names]
-    return _remove([path for path in unregistered if time.time() - path.stat().st_mtime > _MIN_FOLDER_SECONDS])
+    unregistered = [path for path in _folders(lake, "model_versions") if path.name not in names]
+    return _remove(lake, [path for path in unregistered if time.time() - path.stat().st_mtime > _MIN_FOLDER_SECONDS])
 
 
-def _folders(parent: Path) -> list[Path]:
-    return [path for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
+def _folders(lake: Lake, name: str) -> list[Path]:
+    """The folders in a folder of the lake; none if that is a link, because what lies behind a link is not the lake's."""
+    parent = Path(lake.root) / name
+    return [path for path in parent.iterdir() if path.is_dir()] if parent.is_dir() and not parent.is_symlink() else []
 
 
-def _remove(folders: list[Path]) -> int:
+def _remove(lake: Lake, folders: list[Path]) -> int:
     for path in folders:
         log.info("removing the leftover folder %s", path)
-        shutil.rmtree(path)
+        remove_within(Path(lake.root), path)
     return len(folders)

@@ -8,6 +8,7 @@ a busy machine; apache/arrow issue 45214).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
@@ -16,7 +17,7 @@ from deltalake.exceptions import DeltaError
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from xlclass.errors import LakeError
-from xlclass.schemas import EMBEDDINGS, Table
+from xlclass.schemas import EMBEDDINGS, TABLES, VIDEOS, Table
 
 
 def dataset(root: str, table: Table) -> Any:
@@ -34,6 +35,27 @@ def dataset(root: str, table: Table) -> Any:
         raise LakeError(f"the table {path} cannot be read ({str(error).splitlines()[0]}): restore its folder from a copy, or make the lake anew") from error
     require_contract(path, table, rows.schema.names)
     return rows
+
+
+def require_lake(root: str) -> str:
+    """`root`, if it is the folder of a lake: it holds at least one of the tables.
+
+    Raises:
+        LakeError: it is not.
+    """
+    folder = Path(root)
+    if any((folder / table.name / "_delta_log").is_dir() for table in TABLES):
+        return root
+    if not folder.exists():
+        found = "there is no such folder"
+    elif not folder.is_dir():
+        found = "it is a file"
+    else:
+        found = "it is an empty folder" if next(folder.iterdir(), None) is None else "it holds other files"
+    raise LakeError(
+        f"{root} is no lake ({found}): a folder with tables of xlclass was looked for, such as {root}/{VIDEOS.name}/_delta_log; "
+        "check --lake or lake.path, or make the lake with jobs/pipeline.py"
+    )
 
 
 def embeddings_of(root: str, encoder_id: str) -> Any:

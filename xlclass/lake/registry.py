@@ -17,6 +17,7 @@ from typing import Any
 from xlclass.errors import ModelError
 from xlclass.lake.model_events import CANDIDATE, CHAMPION, RETIRED, Event, History, append_events, read_history
 from xlclass.model.bundle import Bundle, ModelVersion, save_bundle
+from xlclass.runtime.redaction import redacted
 
 
 class Registry:
@@ -95,8 +96,8 @@ class Registry:
             raise ModelError(f"model version {name} is already the champion, since event {champion.event_number}: nothing was changed")
         self.version(history, name).manifest()  # checks all files
         origin: dict[str, Any] = {"run_id": run_id, "happened_at": datetime.now(UTC)}
-        events = [replace(champion, event=RETIRED, reason=f"replaced by {name}: {reason}", **origin)] if champion else []
-        events.append(replace(newest, event=CHAMPION, reason=reason, **origin))
+        events = [replace(champion, event=RETIRED, reason=f"replaced by {name}: {redacted(reason)}", **origin)] if champion else []
+        events.append(replace(newest, event=CHAMPION, reason=redacted(reason), **origin))
         with self._locked():
             append_events(self.root, history, events)
 

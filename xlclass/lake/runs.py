@@ -25,6 +25,7 @@ from xlclass.runtime.redaction import redacted, redacted_within
 from xlclass.schemas import RUNS
 
 log = logging.getLogger(__name__)
+_MAX_MESSAGE = 1_000  # characters; cut after secrets are removed, because half a secret is not recognised
 
 
 @dataclass
@@ -90,12 +91,12 @@ class Run:
             "run_id": self.run_id,
             "job": self.job,
             "outcome": outcome,
-            "message": redacted(message) if message else None,
+            "message": redacted(message)[:_MAX_MESSAGE] if message else None,
             "started_at": self.started_at,
             "finished_at": utc_now(),
             "settings": settings,
             "settings_fingerprint": settings_digest(self.settings),
-            "source": self.source,
+            "source": redacted(self.source) if self.source else None,
             "source_version": self.source_version,
             **(dataclasses.asdict(self.counts) if self.counts else {}),
             "rules": list(self.rules.items()) or None,

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-from collections.abc import Mapping
+import re
+import typing
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
@@ -30,11 +31,15 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from xlclass.errors import LakeError
+from xlclass.lake.notes import is_of, read_note, remove_within, require_own
 from xlclass.runtime.files import write_whole
 from xlclass.runtime.redaction import redacted_within
 
 NUM_NEW, NUM_CHANGED = "num_new", "num_changed"  # the sums that `Lake.commit` needs
 _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"  # the key of the Parquet footer under which Spark writes the schema, as JSON
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of a plan or rescoring: the name of a folder
+_COUNTS = {"rows_in", "rows_ok", "rows_rejected", "rows_reused"}
+_Note = TypeVar("_Note", "Plan", "Rescoring")
 
 
 @dataclass(frozen=True)
@@ -102,14 +107,19 @@ class Plans:
     """The unfinished plan and rescoring of a lake, if any, and their staged rows."""
 
     def __init__(self, spark: SparkSession, root: str) -> None:
-        self._spark, self._folder = spark, Path(root) / "_plan"
+        self._spark, self._root, self._folder = spark, Path(root), Path(root) / "_plan"
+        require_own(self._folder)
 
     def unfinished(self) -> Plan | None:
-        """The plan that a run left unfinished."""
-        try:
-            return Plan(**json.loads((self._folder / "plan.json").read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
+        """The plan that a run left unfinished.
+
+        Raises:
+            LakeError: its note is damaged.
+        """
+        plan = self._noted("plan.json", Plan, "run jobs/backfill.py with --abandon, which drops that plan and makes a new one")
+        if plan and not (_ID.fullmatch(plan.plan_id) and plan.num_chunks > 0 and plan.counts.keys() <= _COUNTS):
+            raise self._damaged("plan.json", "it holds no plan", "run jobs/backfill.py with --abandon, which drops that plan and makes a new one")
+        return plan
 
     def unfinished_ids(self) -> set[str]:
         """The ids of the unfinished plan and rescoring, whose staged rows must be kept."""
@@ -123,7 +133,18 @@ class Plans:
     def drop(self) -> None:
         """Deletes the plan, finished or not, and everything staged."""
         (self._folder / "plan.json").unlink(missing_ok=True)  # first: without it the staged rows mean nothing
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_within(self._root, self._folder)
+
+    def scored_chunks(self) -> Iterator[tuple[str, Staged]]:
+        """Of each chunk whose last commit is not in: the id of its commits and its staged predictions, without sums.
+
+        The folders say it, not the plan's note: an --abandon also drops a plan whose note is damaged.
+        """
+        for file in sorted(self._folder.glob("*/*/predictions/_SUCCESS")):
+            plan_id, chunk = file.parts[-4:-2]
+            staged = self.staged(plan_id, chunk, "predictions") if not Path(self.path(plan_id, chunk, "done")).exists() else None
+            if staged:
+                yield f"{plan_id}/{chunk}", staged
 
     def path(self, plan_id: str, *names: object) -> str:
         """The folder of the plan's staged rows of that name."""
@@ -156,11 +177,16 @@ class Plans:
         write_whole(self._folder / "rescoring.json", json.dumps(dataclasses.asdict(rescoring)))
 
     def unfinished_rescoring(self) -> Rescoring | None:
-        """The rescoring that a run left unfinished."""
-        try:
-            return Rescoring(**json.loads((self._folder / "rescoring.json").read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
+        """The rescoring that a run left unfinished.
+
+        Raises:
+            LakeError: its note is damaged.
+        """
+        way_out = "delete it, then run this again; prediction_log may lack the predictions of the run that was killed"
+        rescoring = self._noted("rescoring.json", Rescoring, way_out)
+        if rescoring and not _ID.fullmatch(rescoring.rescoring_id):
+            raise self._damaged("rescoring.json", "it holds no rescoring", way_out)
+        return rescoring
 
     def rescoring_done(self, rescoring: Rescoring) -> None:
         """Deletes the record of the rescoring and its staged rows."""
@@ -169,7 +195,7 @@ class Plans:
 
     def drop_rows(self, plan_id: str, *names: object) -> None:
         """Deletes staged rows of a plan or rescoring: all, or those of one name, so that they are made anew."""
-        shutil.rmtree(self.path(plan_id, *names), ignore_errors=True)
+        remove_within(self._root, Path(self.path(plan_id, *names)))
 
     def tally(self, plan: Plan, chunk: int) -> dict[str, int] | None:
         """The counts of the chunk; null until its last commit is in."""
@@ -183,8 +209,24 @@ class Plans:
         folder = Path(self.path(plan.plan_id, chunk))
         write_whole(folder / "done", json.dumps(tally))
         for entry in folder.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry)
+            if entry.name != "done":
+                remove_within(self._root, entry)
+
+    def _noted(self, name: str, kind: type[_Note], way_out: str) -> _Note | None:
+        """The note of that name; null if there is none."""
+        try:
+            values = read_note(self._folder / name)
+        except ValueError as error:
+            raise self._damaged(name, str(error), way_out) from error
+        if values is None and not (self._folder / name).exists():
+            return None
+        hints = typing.get_type_hints(kind)
+        if not isinstance(values, dict) or values.keys() != hints.keys() or not all(is_of(values[key], hint) for key, hint in hints.items()):
+            raise self._damaged(name, f"it holds no {kind.__name__.lower()}", way_out)
+        return kind(**values)
+
+    def _damaged(self, name: str, found: str, way_out: str) -> LakeError:
+        return LakeError(f"{self._folder / name}, the note of a run that did not finish, cannot be read ({found}): {way_out}")
 
 
 def _aliased(sums: Mapping[str, Column]) -> list[Column]:

@@ -13,13 +13,14 @@ from typing import Any
 
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.lake.lease import Lease
+from xlclass.lake.prediction_log import settle
 from xlclass.lake.runs import Counts, Run
 from xlclass.lake.sources import Catalogue
 from xlclass.lake.staging import Plan, Plans, require_same
 from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline.chunks import Chunks
 from xlclass.pipeline.planner import BackfillOptions, Planner
-from xlclass.pipeline.rescoring import Scorer, end_rescoring
+from xlclass.pipeline.rescoring import Scorer
 from xlclass.schemas import CHANNELS, EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,11 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
     with _lease(run) as lease:
         plans = Plans(run.lake.spark, run.lake.root)
         if not options.dry_run:
-            end_rescoring(run.lake, plans, lease)
-        if options.abandon:
-            plans.drop()
+            settle(run.lake, lease, plans)
+            if options.abandon:
+                plans.drop()
         intent = _intent(run, encoder, version, options)
-        plan, are_scored = plans.unfinished(), False
+        plan, are_scored = None if options.abandon else plans.unfinished(), False
         if plan:
             require_same(plan, intent)
             log.info("resuming plan %s of %d chunks", plan.plan_id, plan.num_chunks)
@@ -64,7 +65,7 @@ def classify(run: Run, version: ModelVersion) -> None:
     """Scores every embedding of the version's encoder that `version` has not scored as it is now; reads `embeddings` only."""
     with _lease(run) as lease:
         plans = Plans(run.lake.spark, run.lake.root)
-        end_rescoring(run.lake, plans, lease)
+        settle(run.lake, lease, plans)
         Scorer(run, plans, lease, version).score_stale()
 
 

@@ -11,6 +11,7 @@ from xlclass.config import Settings, lake_root
 from xlclass.encoders import resolve_encoder
 from xlclass.encoders.batches import FAILED, NOT_FINITE, embed_column
 from xlclass.encoders.saved_model import load_encoder
+from xlclass.lake.reading import require_lake
 from xlclass.lake.registry import Registry
 from xlclass.schemas import unpack_vectors
 
@@ -35,12 +36,13 @@ class Classifier:
     """The champion of a lake, loaded once, with the preparation and the encoder of the settings.
 
     Raises:
+        LakeError: the folder is no lake.
         ModelError: the lake has no champion, or the champion does not fit the encoder or the preparation.
     """
 
     def __init__(self, settings: Settings, lake: str | None = None) -> None:
         self._preparation = load_preparation(settings)
-        self.lake = lake_root(settings, lake)
+        self.lake = require_lake(lake_root(settings, lake))
         self.version = Registry(self.lake).champion()
         self.spec = resolve_encoder(settings)
         self.version.require(self.spec.encoder_id, self._preparation.version)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from xlclass.lake.lease import Lease
+from xlclass.lake.prediction_log import commit_predictions
 from xlclass.lake.staging import NUM_CHANGED, NUM_NEW, Staged
 from xlclass.lake.tables import Lake
-from xlclass.pipeline.transforms import log_rows
 from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS, Table
 
 
@@ -46,10 +46,7 @@ def commit_slice(lake: Lake, lease: Lease, rows: SliceRows, app_id: str, version
             changed.add(table)
     predictions = rows.predictions() if rows.predictions else None
     if predictions and _num_rows(predictions):
-        lease.check()
-        lake.commit(PREDICTIONS, predictions, app_id, version)
-        lease.check()
-        lake.append(PREDICTION_LOG, log_rows(predictions.rows(lake.spark)), app_id, version)
+        commit_predictions(lake, lease, predictions, app_id, version)
         changed |= {PREDICTIONS, PREDICTION_LOG}
     return changed
 

@@ -1,7 +1,7 @@
 """Rescoring: a model version scores, from `embeddings` alone, every embedding that it has not scored as it is now. Exactly once.
 
-A rescoring is recorded (`lake/staging.py`) before it changes a table, and its commits carry its id. Therefore the next run can finish a
-rescoring that was killed between the commit of the predictions and that of their log.
+A rescoring is recorded (`lake/staging.py`) before it changes a table, and its commits carry its id. Therefore `lake/prediction_log.py`
+can finish a rescoring that was killed between the commit of the predictions and that of their log.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from xlclass.lake.lease import Lease
+from xlclass.lake.prediction_log import commit_predictions, end_rescoring
 from xlclass.lake.runs import Run, Step
 from xlclass.lake.session import in_background
-from xlclass.lake.staging import Plans, Rescoring, Staged, change_sums
-from xlclass.lake.tables import Lake
+from xlclass.lake.staging import Plans, Rescoring, change_sums
 from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline.changes import FEW, broadcast_if_small, have_same_rows, of_languages
-from xlclass.pipeline.commits import SliceRows, commit_slice
-from xlclass.pipeline.transforms import classification_digest, classify_embeddings, log_rows, threads_of
+from xlclass.pipeline.transforms import classification_digest, classify_embeddings, threads_of
 from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS
 
 
@@ -86,7 +85,7 @@ class Scorer:
         staged = self.plans.stage(self._scored(rows), change_sums(), rescoring.rescoring_id, "rescored")
         self.plans.begin_rescoring(rescoring)
         with in_background(self.run.lake.spark, self.run.lake.warm_snapshots, PREDICTION_LOG) as warming:
-            _commit_staged(self.run.lake, self.lease, rescoring, staged)
+            commit_predictions(self.run.lake, self.lease, staged, rescoring.app_id)
         warming.result()
         self.plans.rescoring_done(rescoring)
 
@@ -100,7 +99,7 @@ class Scorer:
         self.lease.check()
         with in_background(lake.spark, lake.warm_snapshots, EMBEDDINGS, PREDICTION_LOG) as warming:
             lake.replace(PREDICTIONS, self._scored(self._embeddings()), rescoring.app_id)
-            end_rescoring(lake, self.plans, self.lease)
+            end_rescoring(lake, self.lease, self.plans, rescoring)
         warming.result()
         return lake.num_rows(PREDICTIONS)
 
@@ -109,21 +108,3 @@ class Scorer:
 
     def _scored(self, rows: DataFrame) -> DataFrame:
         return classify_embeddings(rows, self.version, self.run.run_id, threads_of(rows.sparkSession))
-
-
-def end_rescoring(lake: Lake, plans: Plans, lease: Lease) -> None:
-    """Finishes the recorded rescoring, if there is one: commits the staged rows, and logs the committed ones. Delta skips commits that are in."""
-    rescoring = plans.unfinished_rescoring()
-    if rescoring is None:
-        return
-    staged = plans.staged(rescoring.rescoring_id, "rescored")
-    if staged:
-        _commit_staged(lake, lease, rescoring, staged.summed(lake.spark, change_sums()))
-    elif lake.has_commit(PREDICTIONS, rescoring.app_id):  # all rows were replaced
-        lease.check()
-        lake.append(PREDICTION_LOG, log_rows(lake.read(PREDICTIONS)), rescoring.app_id)
-    plans.rescoring_done(rescoring)
-
-
-def _commit_staged(lake: Lake, lease: Lease, rescoring: Rescoring, staged: Staged) -> None:
-    commit_slice(lake, lease, SliceRows(predictions=lambda: staged), rescoring.app_id)

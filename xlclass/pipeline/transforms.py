@@ -17,7 +17,7 @@ from xlclass.encoders.udf import embed_udf, freeze_loaded, set_up_task
 from xlclass.lake.session import require_workers
 from xlclass.model.bundle import ModelVersion
 from xlclass.model.chain import Decisions
-from xlclass.schemas import PART_TEXT, PREDICTION_LOG, VECTOR_DTYPE, pack_vectors
+from xlclass.schemas import PART_TEXT, VECTOR_DTYPE, pack_vectors
 
 _PREPARED = {
     "text": "string",
@@ -136,11 +136,6 @@ def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: st
 def threads_of(spark: SparkSession) -> int:
     """The number of threads that a task may use."""
     return int(spark.conf.get("spark.task.cpus", "1"))
-
-
-def log_rows(predictions: DataFrame) -> DataFrame:
-    """Rows of `prediction_log` from rows of `predictions`."""
-    return predictions.select(*PREDICTION_LOG.names)
 
 
 def _decide_udf(version: ModelVersion, threads: int) -> Any:

@@ -1,4 +1,4 @@
-"""Messages of a job: text lines for a terminal, JSON lines for a log collector, both without secrets.
+"""Messages of a job: text lines for a terminal, JSON lines for a log collector; whatever a process prints or logs is without secrets.
 
 The driver passes the log format and the run's id to the Python workers in a local property, which Spark attaches to every
 task; `encoders/udf.py` reads it. A worker writes to the standard error of its executor.
@@ -13,11 +13,13 @@ import os
 import stat
 import sys
 import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from xlclass.runtime.redaction import redacted
 from xlclass.runtime.terminal import printable
@@ -67,6 +69,14 @@ def configure(log_format: LogFormat, **task: int | str) -> None:
     logging.getLogger("xlclass").setLevel(logging.INFO)
 
 
+@contextmanager
+def without_secrets(but_output: bool = False) -> Iterator[None]:
+    """While the block runs, secrets are removed from all that is written to standard output, unless `but_output`, and to standard error."""
+    output = sys.stdout if but_output else cast(TextIO, _WithoutSecrets(sys.stdout))
+    with redirect_stdout(output), redirect_stderr(cast(TextIO, _WithoutSecrets(sys.stderr))):
+        yield
+
+
 def print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """For `sys.excepthook`: prints the traceback that ends a process as Python does, but without secrets."""
     sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
@@ -95,6 +105,23 @@ def show_progress(line: str) -> None:
         sys.stderr.write(_CLEAR + line[:_WIDTH])
         sys.stderr.flush()
     _Handler.has_progress_line = bool(line)
+
+
+class _WithoutSecrets:
+    """A stream that removes secrets from each text that is written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(redacted(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class _Handler(logging.StreamHandler[TextIO]):

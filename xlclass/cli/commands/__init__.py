@@ -34,11 +34,12 @@ def settings_of(args: Namespace) -> Settings:
 
 
 def lake_of(args: Namespace) -> str:
-    """The lake's folder; `--lake` without `--conf` reads no settings file.
+    """The folder of an existing lake; `--lake` without `--conf` reads no settings file.
 
     Raises:
         SettingsError: the settings file is missing or has a mistake, or the lake is a URL.
+        LakeError: the folder is no lake.
     """
-    if args.lake and not args.conf:
-        return lake_from_argument(args.lake)
-    return lake_root(settings_of(args), args.lake)
+    from xlclass.lake.reading import require_lake
+
+    return require_lake(lake_from_argument(args.lake) if args.lake and not args.conf else lake_root(settings_of(args), args.lake))
