@@ -19,7 +19,8 @@ ABBREVIATIONS = load_abbreviations(ROOT / "conf" / "abbreviations.toml")
 EVERY_STEP = TextSettings()
 DEFAULT = Preparation.from_settings(EVERY_STEP, ABBREVIATIONS)
 EXAMPLES = {  # description (for "duplicates": tag) that a step changes
-    "invisible": "a\u200bb", "compatibility": "ａｂ", "entities": "&amp;", "boilerplate": "Subscribe now!", "emoji": "🔥", "contacts": "@me x",
+    "invisible": "a\u200bb", "compatibility": "ａｂ", "marks": "بـب", "decoration": "🅰",
+    "entities": "&amp;", "boilerplate": "Subscribe now!", "emoji": "🔥", "contacts": "@me x",
     "hashtags": "#FooBar", "case": "AB", "repeats": "sooo bad!!", "abbreviations": "ft", "duplicates": "cat",
 }  # fmt: skip
 
@@ -113,10 +114,14 @@ _JOINED = """
     IMG_1234 ab,ab,ab,ab,ab,ab, xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
 """
 _SPACED = ["+49 171 2345678", "0171 234 ", "12 34 56 ", "subscribe to my channel", "👨\u200d👩\u200d👧"]
-_MARKED = ["\u0301" * 5, "ا\u0316\u0300\u0653", "J\u030c", "i\u0307\u0307"]
-PIECES = [*_SINGLE, *_JOINED.split(), *_SPACED, *_MARKED]
+_MARKED = ["\u0301" * 5, "ا\u0316\u0300\u0653", "J\u030c", "i\u0307\u0307", "ه\u064b\u0654", "\u064e", "ـ", "ﹱ", "בְּ", "׃", "a\u0336", "=\u0338"]
+_DECORATED = [*"🅰🅿🅐🆚🇦ᴀʙǫꜱƦɐɥʇʍɹǝǝɔıʌƎƜMopnx˙", "uʍop ǝpısdn", "ǝɯ", "ᴀʙ", "ɐɹ", "ɥɯ", "&ɐǝ;", "&🅰🅼🅿;"]
+PIECES = [*_SINGLE, *_JOINED.split(), *_SPACED, *_MARKED, *_DECORATED]
 HOSTILE = st.one_of(
-    st.lists(st.sampled_from(PIECES), max_size=16).map("".join), st.text(st.characters(exclude_categories=()), max_size=60), st.text(max_size=40)
+    st.lists(st.sampled_from(PIECES), max_size=16).map("".join),
+    st.lists(st.sampled_from([*_DECORATED, *_MARKED, *" #_&;@.aB1"]), max_size=16).map("".join),
+    st.text(st.characters(exclude_categories=()), max_size=60),
+    st.text(max_size=40),
 )
 TAGS = st.none() | st.lists(HOSTILE | st.none(), max_size=4)
 SETTINGS = st.builds(

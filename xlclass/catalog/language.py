@@ -17,7 +17,7 @@ from xlclass.catalog.detector import UNKNOWN, detect, detection_text
 
 __all__ = ["DECISION_VERSION", "UNKNOWN", "Decision", "base_language", "decide_language", "decide_languages"]
 
-DECISION_VERSION = f"1-eldc-{importlib.metadata.version('eldc')}"  # raise the number when `decide_language` or the detector change their results
+DECISION_VERSION = f"2-eldc-{importlib.metadata.version('eldc')}"  # raise the number when `decide_language` or the detector change their results
 
 _RENAMED = {"iw": "he", "in": "id", "nb": "no", "nn": "no", "fil": "tl", "ji": "yi", "jw": "jv", "mo": "ro", "cmn": "zh"}
 _TRADITIONAL = {"hant", "tw", "hk", "mo"}  # scripts and regions that write Chinese in traditional characters
