@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from xlclass.catalog.cleaning import normalize_nfkc
+from xlclass.catalog.language_codes import UNKNOWN
 from xlclass.catalog.letters import has_unusual_letters, plain_letters, remove_silent_marks
 
-UNKNOWN = "und"
 _MAX_TAGS = 5  # more of them, and any order, gained nothing
 _MAX_CHARACTERS = 300  # of title, tags and description together; more gained nothing
 
