@@ -139,6 +139,7 @@ LANGUAGES = st.sampled_from(["en", "fr", "tr", "az", "ja", "ar", "hi", "th", "un
 @given(TAGS, TAGS, HOSTILE | st.none(), HOSTILE | st.none(), SETTINGS, LANGUAGES)
 @example(["&##\u093f;"], None, "@-.Σ\u0316", "J\u030c@-.x", EVERY_STEP, "en")
 @example(None, None, None, "ft" + "\u0301" * 5, EVERY_STEP, "en")
+@example(None, None, None, "ƎJ\u030cɐ", EVERY_STEP, "en")  # J and its mark become one letter of the word in lower case
 def test_prepare_never_raises_keeps_the_limit_and_is_idempotent(tags, channel_tags, description, title, text_settings, language):
     preparation = Preparation.from_settings(text_settings, ABBREVIATIONS)
     text, source, quality = preparation.prepare(title, tags, description, channel_tags, language)
