@@ -32,6 +32,8 @@ setup(
         "packaging>=24",  # `xlclass doctor` compares versions; TensorFlow depends on it too; Apache-2.0 or BSD
         "deltalake>=1.6",  # reads the tables without Spark
         "wordfreq==3.1.1",  # splits hashtags written as one word; word frequencies of forty languages, data included; Apache-2.0
+        "langcodes==3.5.1",  # codes of ISO 639 and BCP 47 to one code; MIT; wordfreq depends on it too
+        "language_data==1.4.0",  # names of languages in 190 languages, for langcodes; MIT; its marisa-trie is MIT and BSD
         "emoji==2.16.0",  # names of emoji; BSD
         "matplotlib==3.11.2",  # the report's charts as SVG, without JavaScript; its own licence, PSF-like
         "jinja2==3.1.6",  # the report's template, every value escaped; BSD

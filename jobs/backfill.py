@@ -6,6 +6,7 @@ Run the same command again to resume a killed run. A second backfill at the same
 import sys
 from argparse import ArgumentParser, Namespace
 
+from xlclass.catalog.language_codes import base_languages
 from xlclass.cli.job import add_source_arguments, moment, positive, run_job
 from xlclass.encoders import resolve_encoder
 from xlclass.lake.registry import Registry
@@ -19,9 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_source_arguments(parser)
     parser.add_argument("--since", type=moment, metavar="TIME", help="skip rows last changed before TIME, such as 2026-01-31 or 2026-01-31T12:00Z")
     parser.add_argument("--limit", type=positive, metavar="N", help="process at most N new and changed rows")
-    parser.add_argument(
-        "--languages", type=lambda codes: tuple(codes.split(",")), default=(), metavar="CODES", help="encode and classify these languages only, such as en,fr"
-    )
+    parser.add_argument("--languages", metavar="CODES", help="encode and classify these languages only, such as en,fr")
     parser.add_argument("--full", action="store_true", help="rebuild the channel profiles, and delete videos that the source no longer has")
     parser.add_argument("--allow-deletes", action="store_true", help="with --full: delete even more than backfill.max_deleted_share of the videos")
     parser.add_argument("--abandon", action="store_true", help="drop the plan of an unfinished run and make a new one")
@@ -30,6 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def body(run: Run, args: Namespace) -> None:
     """Reads the champion first: without one the job ends before any work."""
+    args.languages = base_languages(args.languages) if args.languages else ()
     champion = Registry(run.lake.root).champion()
     options = BackfillOptions(**{name: getattr(args, name) for name in BackfillOptions.__dataclass_fields__})
     backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), champion, options)

@@ -7,22 +7,6 @@ from hypothesis import strategies as st
 from xlclass.catalog.language import UNKNOWN, base_language, decide_language, decide_languages
 
 LONG = 40  # letters
-TAGS = {  # declared tag -> language, locale
-    "en": ("en", "en"), "EN-gb": ("en", "en-GB"), "pt_BR": ("pt", "pt-BR"), "es-419": ("es", "es-419"), " fr-CA ": ("fr", "fr-CA"),
-    "iw": ("he", "he"), "in-ID": ("id", "id-ID"), "nb": ("no", "no"), "nn-NO": ("no", "no-NO"), "fil": ("tl", "tl"), "sr-latn-rs": ("sr", "sr-Latn-RS"),
-    "zh": ("zh", "zh"), "zh-CN": ("zh", "zh-CN"), "zh-Hans": ("zh", "zh-Hans"), "cmn": ("zh", "zh"),
-    "zh-Hant": ("zh-Hant", "zh-Hant"), "zh_tw": ("zh-Hant", "zh-TW"), "zh-HK": ("zh-Hant", "zh-HK"), "zh-Hant-CN": ("zh-Hant", "zh-Hant-CN"),
-    "zh-Hans-HK": ("zh", "zh-Hans-HK"),  # the script outweighs the region
-}  # fmt: skip
-NO_LANGUAGE = [None, "", "  ", "und", "zxx", "mul", "NONE", "e", "english", "12", "-", "_US", "語", "e!"]
-
-
-def test_base_language_keeps_the_region_in_the_locale():
-    assert {tag: base_language(tag) for tag in TAGS} == TAGS
-
-
-def test_base_language_is_unknown_for_a_tag_without_language():
-    assert {tag: base_language(tag) for tag in NO_LANGUAGE} == dict.fromkeys(NO_LANGUAGE, (UNKNOWN, None))
 
 
 def test_decide_language_keeps_a_declaration_that_the_detection_confirms():

@@ -19,7 +19,8 @@ ABBREVIATIONS = load_abbreviations(ROOT / "conf" / "abbreviations.toml")
 EVERY_STEP = TextSettings()
 DEFAULT = Preparation.from_settings(EVERY_STEP, ABBREVIATIONS)
 EXAMPLES = {  # description (for "duplicates": tag) that a step changes
-    "invisible": "a\u200bb", "compatibility": "ａｂ", "entities": "&amp;", "boilerplate": "Subscribe now!", "emoji": "🔥", "contacts": "@me x",
+    "invisible": "a\u200bb", "compatibility": "ａｂ", "marks": "بـب", "decoration": "🅰",
+    "entities": "&amp;", "boilerplate": "Subscribe now!", "emoji": "🔥", "contacts": "@me x",
     "hashtags": "#FooBar", "case": "AB", "repeats": "sooo bad!!", "abbreviations": "ft", "duplicates": "cat",
 }  # fmt: skip
 
@@ -113,10 +114,14 @@ _JOINED = """
     IMG_1234 ab,ab,ab,ab,ab,ab, xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
 """
 _SPACED = ["+49 171 2345678", "0171 234 ", "12 34 56 ", "subscribe to my channel", "👨\u200d👩\u200d👧"]
-_MARKED = ["\u0301" * 5, "ا\u0316\u0300\u0653", "J\u030c", "i\u0307\u0307"]
-PIECES = [*_SINGLE, *_JOINED.split(), *_SPACED, *_MARKED]
+_MARKED = ["\u0301" * 5, "ا\u0316\u0300\u0653", "J\u030c", "i\u0307\u0307", "ه\u064b\u0654", "\u064e", "ـ", "ﹱ", "בְּ", "׃", "a\u0336", "=\u0338"]
+_DECORATED = [*"🅰🅿🅐🆚🇦ᴀʙǫꜱƦɐɥʇʍɹǝǝɔıʌƎƜMopnx˙", "uʍop ǝpısdn", "ǝɯ", "ᴀʙ", "ɐɹ", "ɥɯ", "&ɐǝ;", "&🅰🅼🅿;"]
+PIECES = [*_SINGLE, *_JOINED.split(), *_SPACED, *_MARKED, *_DECORATED]
 HOSTILE = st.one_of(
-    st.lists(st.sampled_from(PIECES), max_size=16).map("".join), st.text(st.characters(exclude_categories=()), max_size=60), st.text(max_size=40)
+    st.lists(st.sampled_from(PIECES), max_size=16).map("".join),
+    st.lists(st.sampled_from([*_DECORATED, *_MARKED, *" #_&;@.aB1"]), max_size=16).map("".join),
+    st.text(st.characters(exclude_categories=()), max_size=60),
+    st.text(max_size=40),
 )
 TAGS = st.none() | st.lists(HOSTILE | st.none(), max_size=4)
 SETTINGS = st.builds(
@@ -134,6 +139,7 @@ LANGUAGES = st.sampled_from(["en", "fr", "tr", "az", "ja", "ar", "hi", "th", "un
 @given(TAGS, TAGS, HOSTILE | st.none(), HOSTILE | st.none(), SETTINGS, LANGUAGES)
 @example(["&##\u093f;"], None, "@-.Σ\u0316", "J\u030c@-.x", EVERY_STEP, "en")
 @example(None, None, None, "ft" + "\u0301" * 5, EVERY_STEP, "en")
+@example(None, None, None, "ƎJ\u030cɐ", EVERY_STEP, "en")  # J and its mark become one letter of the word in lower case
 def test_prepare_never_raises_keeps_the_limit_and_is_idempotent(tags, channel_tags, description, title, text_settings, language):
     preparation = Preparation.from_settings(text_settings, ABBREVIATIONS)
     text, source, quality = preparation.prepare(title, tags, description, channel_tags, language)

@@ -39,9 +39,23 @@ def _lists(kind=T.StringType(), path=()):
 
 def test_text_trims_every_kind_of_white_space_and_knows_what_is_missing(given):
     texts = {
-        "a title": "a title", "  \t a\u00a0 b \u3000\r\n": "a\u00a0 b", "\ufeffx\u200b": "x", "": None, " \u2003 ": None, "NaN": None, "null": None, "None": None,
-        "n/a": None, " [None] ": None, '"NaN"': None, "Nan bread": "Nan bread", "none of it": "none of it", "0": "0", "10.0": "10.0", "\x1c\x85y": "y",
-    }  # fmt: skip
+        "a title": "a title",
+        "  \t a\u00a0 b \u3000\r\n": "a\u00a0 b",
+        "\ufeffx\u200b": "x",
+        "": None,
+        " \u2003 ": None,
+        "NaN": None,
+        "null": None,
+        "None": None,
+        "n/a": None,
+        " [None] ": None,
+        '"NaN"': None,
+        "Nan bread": "Nan bread",
+        "none of it": "none of it",
+        "0": "0",
+        "10.0": "10.0",
+        "\x1c\x85y": "y",
+    }
     assert given(T.StringType(), texts, _texts(T.StringType())) == list(texts.values())
 
 
@@ -77,10 +91,23 @@ def test_a_time_means_the_same_in_every_spelling(given):
 
 def test_a_list_is_read_however_it_is_written(given):
     lists = {
-        "a|b": ["a", "b"], " a | |b|": ["a", "b"], "a": ["a"], '["a", "b"]': ["a", "b"], "['it\\'s', \"b\", None, nan]": ["it's", "b"], "[]": None, "[none]": None,
-        "[Official]|music": ["[Official]", "music"], 'last week|"john of the west"|"late show"': ["last week", "john of the west", "late show"],
-        "[1, 2.5, NaN]": ["1", "2.5"], "a|N/A|b": ["a", "b"], "": None, "nan": None, "['a', 'b|c']": ["a", "b|c"], '["a"': ['["a"'], "a\u00a0|b": ["a", "b"],
-    }  # fmt: skip
+        "a|b": ["a", "b"],
+        " a | |b|": ["a", "b"],
+        "a": ["a"],
+        '["a", "b"]': ["a", "b"],
+        "['it\\'s', \"b\", None, nan]": ["it's", "b"],
+        "[]": None,
+        "[none]": None,
+        "[Official]|music": ["[Official]", "music"],
+        'last week|"john of the west"|"late show"': ["last week", "john of the west", "late show"],
+        "[1, 2.5, NaN]": ["1", "2.5"],
+        "a|N/A|b": ["a", "b"],
+        "": None,
+        "nan": None,
+        "['a', 'b|c']": ["a", "b|c"],
+        '["a"': ['["a"'],
+        "a\u00a0|b": ["a", "b"],
+    }
     assert [tuple(row) for row in given(T.StringType(), lists, _lists())] == [(parts, False) for parts in lists.values()]
 
 

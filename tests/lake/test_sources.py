@@ -71,8 +71,14 @@ def test_csv_is_read_by_each_files_own_header_whatever_its_line_ends_and_quotes(
     (folder / "b.csv").write_bytes(b"\xef\xbb\xbflabels,TITLE,video_id,tags\nSports,other order,v5,z\nfew\nv6,too,many,fields,here\n")
     rows = read("videos")
     assert {name: row["title"] for name, row in rows.items()} == {
-        "v1": 'says "hi", twice', "v2": "two\nlines", "v3": "unix", "v4": "trimmed", "v5": "other order", None: None, "many": "too",
-    }  # fmt: skip
+        "v1": 'says "hi", twice',
+        "v2": "two\nlines",
+        "v3": "unix",
+        "v4": "trimmed",
+        "v5": "other order",
+        None: None,
+        "many": "too",
+    }
     assert (rows["v1"]["tags"], rows["v2"]["tags"], rows["v5"]["labels"]) == (["a", "b"], None, ["Sports"])
     assert {name for name, row in rows.items() if row["unreadable"]} == {None, "many"}
     assert (rows["many"]["row"], json.loads(rows["v3"]["row"])["title"]) == ("v6,too,many,fields,here", "unix")
@@ -176,8 +182,10 @@ def test_json_is_read_at_paths_into_objects_and_lists_of_objects(read, tmp_path)
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
     rows = read("a.jsonl", Columns(video_id="id", title="snippet.title", tags="snippet.tags", channel_id="snippet.channel.id", labels="topics.name"))
     assert {key: (row["title"], row["tags"], row["channel_id"], row["labels"]) for key, row in rows.items()} == {
-        "12": ("2026", ["x"], "c", ["cats", "dogs"]), "13": ("text", None, None, ["one"]), "14": (None, None, None, None),
-    }  # fmt: skip
+        "12": ("2026", ["x"], "c", ["cats", "dogs"]),
+        "13": ("text", None, None, ["one"]),
+        "14": (None, None, None, None),
+    }
 
 
 def test_parquet_files_of_different_types_are_read_together(read, tmp_path):
@@ -194,8 +202,10 @@ def test_parquet_files_of_different_types_are_read_together(read, tmp_path):
         pq.write_table(pa.table(columns), folder / name)
     rows = read(folder.name, Columns(tags="tags", labels="labels", channel_id="chan", updated_at="updated_at"))
     assert {key: (row["tags"], row["labels"], row["channel_id"]) for key, row in rows.items()} == {
-        "v1": (None, ["10"], "001"), "2": (["x"], ["10"], "001"), "v3": (["x", "y"], ["10"], "1"),
-    }  # fmt: skip
+        "v1": (None, ["10"], "001"),
+        "2": (["x"], ["10"], "001"),
+        "v3": (["x", "y"], ["10"], "1"),
+    }
     assert {row["updated_at"] for row in rows.values()} == {datetime(2017, 11, 14, 17, 13, 1)}
 
 
@@ -209,20 +219,39 @@ def test_a_file_without_a_column_is_read_with_nulls_if_the_settings_say_so(read,
 def test_read_catalogue_refuses_in_one_sentence_what_it_cannot_read(read, tmp_path):
     (tmp_path / "mixed").mkdir()
     contents = {
-        "lacks.csv": b"video_id,title,labels\nv1,t,Music\n", "semicolons.csv": b"video_id;title;tags;labels\n", "twice.csv": b"video_id,title,tags,labels,tags\n",
-        "blank.csv": b"\r\nvideo_id,title\n", "empty.csv": b"", "sheet.csv": b"PK\x03\x04rest", "page.json": b"<!DOCTYPE html><html>", "plain.csv.gz": b"video_id,title\n",
-        "broken.parquet": b"PAR1nothing", "keys.jsonl": b'{"video_id": "v", "title": "t", "tag": 1}\n', "notes.txt": b"x", "mixed/a.csv": HEADER.encode(), "mixed/b.json": b"{}",
-    }  # fmt: skip
+        "lacks.csv": b"video_id,title,labels\nv1,t,Music\n",
+        "semicolons.csv": b"video_id;title;tags;labels\n",
+        "twice.csv": b"video_id,title,tags,labels,tags\n",
+        "blank.csv": b"\r\nvideo_id,title\n",
+        "empty.csv": b"",
+        "sheet.csv": b"PK\x03\x04rest",
+        "page.json": b"<!DOCTYPE html><html>",
+        "plain.csv.gz": b"video_id,title\n",
+        "broken.parquet": b"PAR1nothing",
+        "keys.jsonl": b'{"video_id": "v", "title": "t", "tag": 1}\n',
+        "notes.txt": b"x",
+        "mixed/a.csv": HEADER.encode(),
+        "mixed/b.json": b"{}",
+    }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     pq.write_table(pa.table({"video_id": ["v"], "title": [{"text": "t"}], "tags": [[{"name": "a"}]], "labels": [["a"]]}), tmp_path / "structs.parquet")
     expected = {
-        "nowhere.parquet": "source.path: there is no", "lacks.csv": "source.columns.tags: file:.*lacks.csv has no column tags; it has video_id, title, labels",
-        "semicolons.csv": "is the separator ';'", "twice.csv": "two columns tags", "blank.csv": "empty line", "empty.csv": "is empty", "sheet.csv": "an Excel workbook",
-        "page.json": "an HTML page", "plain.csv.gz": "plain.csv.gz cannot be read: .*not a gzip file", "broken.parquet": "broken.parquet cannot be read as Parquet",
-        "keys.jsonl": "has no column tags; it has video_id, title, tag", "notes.txt": "notes.txt has no ending of a known format", "mixed": "several formats",
+        "nowhere.parquet": "source.path: there is no",
+        "lacks.csv": "source.columns.tags: file:.*lacks.csv has no column tags; it has video_id, title, labels",
+        "semicolons.csv": "is the separator ';'",
+        "twice.csv": "two columns tags",
+        "blank.csv": "empty line",
+        "empty.csv": "is empty",
+        "sheet.csv": "an Excel workbook",
+        "page.json": "an HTML page",
+        "plain.csv.gz": "plain.csv.gz cannot be read: .*not a gzip file",
+        "broken.parquet": "broken.parquet cannot be read as Parquet",
+        "keys.jsonl": "has no column tags; it has video_id, title, tag",
+        "notes.txt": "notes.txt has no ending of a known format",
+        "mixed": "several formats",
         "structs.parquet": "source.columns.title: the column title of .* is struct<text:string>; expected text or a number",
-    }  # fmt: skip
+    }
     messages = {name: message_of(read.catalogue, name) for name in expected}
     assert {name: message for name, message in messages.items() if not re.search(expected[name], message) or "\n" in message} == {}
     message = message_of(read.catalogue, "structs.parquet", Columns(title="title.text", tags="tags"))

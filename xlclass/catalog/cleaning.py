@@ -27,9 +27,11 @@ _INVISIBLE = re.compile(f"[{_BREAKS}{_HIDDEN}\u200b-\u200d]")
 _BREAK = re.compile(f"[{_BREAKS}]")
 _HIDE = re.compile(f"[{_HIDDEN}]")
 _WORD_SPACE = re.compile("(?<=[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b+(?=[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])")
-# Joiners belong to the spelling in Arabic script (Persian, Urdu), Indic, Myanmar and Khmer, and join emoji. Elsewhere they are noise.
+# Joiners belong to the spelling in Arabic script (Persian, Urdu), Indic, Myanmar and Khmer, and join emoji. Elsewhere they are noise,
+# and so is a ZWJ between two Arabic letters: they join without it.
+_ARABIC = "\u0600-\u06ff\u0750-\u077f\u0870-\u08ff"
 _JOINED = f"\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff{PICTURES}"
-_STRAY_JOINER = re.compile(f"(?<![{_JOINED}])[\u200c\u200d]+|[\u200c\u200d]+(?![{_JOINED}])")
+_STRAY_JOINER = re.compile(f"(?<![{_JOINED}])[\u200c\u200d]+|[\u200c\u200d]+(?![{_JOINED}])|(?<=[{_ARABIC}])\u200d+(?=[{_ARABIC}])")
 
 _ENTITY = re.compile(rf"&#*[\w{MARKS}]+;")
 _MAX_ENTITY_LENGTH = 12  # a longer number is no character, and Python refuses to parse thousands of digits

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
-from xlclass.catalog.detector import UNKNOWN, detect, detection_text
+from xlclass.catalog.detector import detect, detection_text
+from xlclass.catalog.language_codes import LIBRARIES, UNKNOWN, base_language
 
 __all__ = ["DECISION_VERSION", "UNKNOWN", "Decision", "base_language", "decide_language", "decide_languages"]
 
-DECISION_VERSION = f"1-eldc-{importlib.metadata.version('eldc')}"  # raise the number when `decide_language` or the detector change their results
-
-_RENAMED = {"iw": "he", "in": "id", "nb": "no", "nn": "no", "fil": "tl", "ji": "yi", "jw": "jv", "mo": "ro", "cmn": "zh"}
-_TRADITIONAL = {"hant", "tw", "hk", "mo"}  # scripts and regions that write Chinese in traditional characters
-_NO_LANGUAGE = {"", "und", "zxx", "mul", "mis", "none", "null", "unknown"}
+# Raise the number when `decide_language`, `base_language` or the detector change their results.
+DECISION_VERSION = "-".join(["3", *(f"{name}-{importlib.metadata.version(name)}" for name in ("eldc", *LIBRARIES))])
 
 # Minimum confidence of a detection
 _SURE = 0.9  # to overrule a declaration, or in a short text the channel
@@ -30,8 +27,8 @@ _LIKELY = 0.6  # to overrule a declared English (the default of many tools), a d
 _GUESS = 0.3  # to be used at all: below it three results in four were wrong
 _MIN_LETTERS = 10  # a shorter text is weak evidence
 _CONFUSED = (  # languages that are mistaken for each other, or that the detector mistakes for a supported one
-    {"id", "ms", "jv", "su"}, {"hr", "sr", "bs", "sh", "sl", "mk"}, {"bg", "mk"}, {"zh", "yue"}, {"zh-Hant", "yue"}, {"no", "da", "sv"}, {"cs", "sk"},
-    {"es", "gl", "ca"}, {"pt", "gl"}, {"nl", "af"}, {"de", "lb", "gsw"}, {"et", "vro"}, {"tl", "ceb"}, {"hi", "mr", "ne", "bh"}, {"ru", "be"}, {"az", "tr"},
+    {"id", "ms", "jv", "su"}, {"hr", "sr", "bs", "sl", "mk"}, {"bg", "mk"}, {"zh", "yue"}, {"zh-Hant", "yue"}, {"no", "da", "sv"}, {"cs", "sk"},
+    {"es", "gl", "ca"}, {"pt", "gl"}, {"nl", "af"}, {"de", "lb", "gsw"}, {"et", "vro"}, {"tl", "ceb"}, {"hi", "mr", "ne", "bho"}, {"ru", "be"}, {"az", "tr"},
     {"kk", "ky", "tt", "mn", "tg", "ba", "uz"}, {"fa", "ps"}, {"ur", "sd"}, {"ar", "ku"},
 )  # fmt: skip
 
@@ -48,28 +45,6 @@ class Decision(NamedTuple):
     locale: str | None
     source: str
     confidence: float | None
-
-
-@lru_cache(maxsize=1_024)
-def base_language(declared: str | None) -> tuple[str, str | None]:
-    """The language and the locale of a declared BCP 47 tag.
-
-    The language is the base code, `und` if the tag names none; Chinese keeps its script. The locale is the tag in canonical
-    case, null if the tag names no language.
-
-    >>> base_language("en-GB"), base_language("iw"), base_language("zh_tw"), base_language(None)
-    (('en', 'en-GB'), ('he', 'he'), ('zh-Hant', 'zh-TW'), ('und', None))
-    """
-    parts = (declared or "").strip().replace("_", "-").split("-")
-    code = parts[0].lower()
-    if code in _NO_LANGUAGE or not (code.isascii() and code.isalpha() and 2 <= len(code) <= 3):
-        return UNKNOWN, None
-    code = _RENAMED.get(code, code)
-    subtags = {part.lower() for part in parts[1:]}
-    locale = "-".join([code, *(_canonical(part) for part in parts[1:] if part)])
-    if code in ("zh", "yue") and subtags & _TRADITIONAL and "hans" not in subtags:
-        return "zh-Hant", locale
-    return code, locale
 
 
 def decide_language(declared: str | None, detection: tuple[str, float], num_letters: int, channel_language: str | None) -> Decision:
@@ -128,8 +103,3 @@ def _min_confidence(language: str, detected: str, num_letters: int, channel: str
     if num_letters < _MIN_LETTERS:
         return _SURE
     return _LIKELY if language == "en" or detected == channel else _SURE
-
-
-def _canonical(subtag: str) -> str:
-    """A subtag in the case of BCP 47: scripts in title case, regions in capitals."""
-    return {4: subtag.title(), 2: subtag.upper()}.get(len(subtag), subtag.lower())

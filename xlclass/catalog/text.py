@@ -37,15 +37,19 @@ from xlclass.catalog.cleaning import (
     unescape_entities,
 )
 from xlclass.catalog.hashtags import split_hashtags
+from xlclass.catalog.letters import has_unusual_letters, plain_letters, remove_silent_marks
 from xlclass.catalog.repeats import shorten_runs
 from xlclass.config import TextSettings
 from xlclass.errors import SettingsError
 
 # "case" stays on: without it noisy titles gain 0.4 points, no more than the heads vary, but Chinese ones lose 2 (tests/bench/text_quality.py).
 # Tags without a `#` are not split into words: splitting them took a fifth of the total time and gained nothing.
-STEPS = ("invisible", "compatibility", "entities", "boilerplate", "emoji", "contacts", "hashtags", "case", "repeats", "abbreviations", "duplicates")
+STEPS = (
+    *("invisible", "compatibility", "marks", "decoration", "entities", "boilerplate", "emoji"),
+    *("contacts", "hashtags", "case", "repeats", "abbreviations", "duplicates"),
+)
 
-_RECIPE = 4  # raise it when `prepare` changes its results
+_RECIPE = 5  # raise it when `prepare` changes its results
 _READ_FACTOR = 4  # a field is cut at this many times max_characters before it is cleaned, because it may have 10 MB
 _MAX_ESCAPE_LEVELS = 4
 _MAX_TAGS = 500
@@ -155,17 +159,26 @@ class Preparation:
 
     def _decode(self, text: str) -> str:
         """A field in plain characters, after all levels of HTML escapes."""
-        text = repair_surrogates(text)
+        text = self._normalize_characters(repair_surrogates(text))
+        if "&" not in text or "entities" not in self._active:
+            return self._normalize_letters(text)
         for _ in range(_MAX_ESCAPE_LEVELS):
-            text = self._normalize_characters(text)
-            if "entities" not in self._active or not has_entity(text):
-                return text
-            text = unescape_entities(text)
-        return self._normalize_characters(text.replace("&", " "))
+            if not has_entity(text):
+                text = self._normalize_letters(text)  # only then: an escape inside an upside-down word would hide that it is one
+                if not has_entity(text):
+                    return text
+            text = self._normalize_characters(unescape_entities(text))
+        return self._normalize_letters(self._normalize_characters(text.replace("&", " ")))
 
     def _normalize_characters(self, text: str) -> str:
         text = remove_invisible(text) if "invisible" in self._active else text
         return normalize_nfkc(text)[: self._max_read] if "compatibility" in self._active else text
+
+    def _normalize_letters(self, text: str) -> str:
+        if not has_unusual_letters(text):
+            return text
+        text = remove_silent_marks(text) if "marks" in self._active else text
+        return plain_letters(text)[: self._max_read] if "decoration" in self._active else text
 
     def _normalize_words(self, text: str, language: str) -> str:
         """A field with case, repeated letters and abbreviations normalised, and single spaces between words."""
