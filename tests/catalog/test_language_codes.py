@@ -6,9 +6,11 @@ import sys
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from refusals import message_of
 
-from xlclass.catalog import language_codes
+from xlclass.catalog import language_codes, load_preparation
 from xlclass.catalog.language_codes import UNKNOWN, base_language, base_languages
+from xlclass.config import load_settings
 from xlclass.errors import SettingsError
 
 TAGS = {  # declared tag -> language, locale
@@ -129,3 +131,9 @@ def test_base_languages_reads_codes_and_refuses_what_is_none():
     assert base_languages("und") == ("und",)
     with pytest.raises(SettingsError, match="--languages: 'xx' names no language; give codes such as en,fr,zh-Hant"):
         base_languages("en,xx")
+
+
+def test_load_preparation_refuses_a_training_language_that_no_video_gets(tmp_path):
+    for code, words in [("eng", "training.languages: 'eng' names no language; write en"), ("zz", "training.languages: 'zz' names no language")]:
+        (tmp_path / "settings.toml").write_text(f'[source]\npath = "demo"\n[lake]\npath = "lake"\n[training]\nlanguages = ["{code}"]\n')
+        assert words in message_of(load_preparation, load_settings(tmp_path / "settings.toml"))

@@ -30,7 +30,7 @@ INVALID = [
     "[[category]]\nid = 'music'\nname = 3",
     "[[category]]\nid = 'music'\nalias = ['Music']",
     "[[category]]\nid = 'music'\naliases = 'Music'",
-    "[[category]]\nid = 'music'\naliases = [10]",
+    "[[category]]\nid = 'music'\naliases = [1.5]",
     "[[category]",
 ]
 
@@ -56,7 +56,7 @@ def test_load_taxonomy_keeps_the_files_order():
 
 
 def test_load_taxonomy_maps_aliases_to_ids(load):
-    taxonomy = load('[[category]]\nid = "music"\naliases = ["Musique", "10"]\n[[category]]\nid = "film"\nname = "Film & Animation"\n')
+    taxonomy = load('[[category]]\nid = "music"\naliases = ["Musique", 10]\n[[category]]\nid = "film"\nname = "Film & Animation"\n')
     assert taxonomy.aliases == {"music": "music", "Musique": "music", "10": "music", "film": "film"}
 
 

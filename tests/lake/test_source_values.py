@@ -11,6 +11,7 @@ from xlclass.config import SourceSettings
 from xlclass.lake import source_values
 
 MISSING = SourceSettings("x").missing
+_TEXT = T.StringType()
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def _times(kind):
     return [*source_values.time_steps(kind, (), MISSING), lambda value: value.getField("time")]
 
 
-def _lists(kind=T.StringType(), path=()):
+def _lists(kind=_TEXT, path=()):
     return source_values.list_steps(kind, path, "|", MISSING)
 
 
@@ -75,7 +76,8 @@ def test_a_time_means_the_same_in_every_spelling(given):
     moment = datetime(2017, 11, 14, 17, 13, 1)
     seconds = "1510679581"
     spellings = [
-        "2017-11-14T17:13:01Z", "2017-11-14T17:13:01.000Z", "2017-11-14 17:13:01", "2017-11-14T18:13:01+01:00", "2017-11-14T17:13:01+0000", " 2017-11-14 17:13:01 UTC ",
+        "2017-11-14T17:13:01Z", "2017-11-14T17:13:01.000Z", "2017-11-14 17:13:01", "2017-11-14T18:13:01+01:00", "2017-11-14T17:13:01+0000",
+        " 2017-11-14 17:13:01 UTC ",
         seconds, f"{seconds}.0", f"{seconds}000", f"{seconds}000000", f"{seconds}000000000", "1.510679581E9", "20171114171301",
     ]  # fmt: skip
     assert given(T.StringType(), spellings, _times(T.StringType())) == [moment] * len(spellings)

@@ -32,7 +32,7 @@ def load_taxonomy(file: str | Path) -> Taxonomy:
     aliases: dict[str, str] = {}
     for row in rows:
         category = _checked_id(row, file)
-        for alias in dict.fromkeys([category, *(alias.strip() for alias in row.get("aliases", []))]):
+        for alias in dict.fromkeys([category, *(str(alias).strip() for alias in row.get("aliases", []))]):
             if alias in aliases:
                 raise SettingsError(f"{file}: category {category}: the alias {alias!r} already means {aliases[alias]}")
             aliases[alias] = category
@@ -48,6 +48,6 @@ def _checked_id(row: object, file: str | Path) -> str:
     has_unknown_key = not row.keys() <= {"id", "name", "aliases"}
     if has_unknown_key or not isinstance(category, str) or not category or not isinstance(row.get("name", ""), str):
         raise SettingsError(f"{file}: a category needs an id, and may have a name and aliases; found {row!r}")
-    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
-        raise SettingsError(f"{file}: category {category}: aliases must be a list of words, found {aliases!r}")
+    if not isinstance(aliases, list) or not all(isinstance(alias, str) or type(alias) is int for alias in aliases):
+        raise SettingsError(f"{file}: category {category}: aliases must be a list of words or whole numbers, found {aliases!r}")
     return category
