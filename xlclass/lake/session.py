@@ -35,6 +35,7 @@ _ALWAYS = {
 _UNLESS_SET = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",  # texts that are sorted by length together
     "spark.ui.showConsoleProgress": "false",
+    "spark.sql.codegen.hugeMethodLimit": "8000",  # bytes of a generated method above which the JVM would interpret it for ever
     "spark.sql.codegen.cache.maxEntries": "1000",  # a backfill generates more than the default 100 classes, so each run in a session compiled them again
     "spark.python.sql.dataFrameDebugging.enabled": "false",  # looks up the Python line of every named column: a second of a small run
     "spark.databricks.delta.snapshotPartitions": "8",  # tasks that read a table's log, several times a commit: most of the default 50 are empty

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -31,7 +32,7 @@ class SourceColumn:
     path: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """Files of a source that have one layout, or all of it: `rows` with the source's `columns` by field, and what else the reader knows of a row.
 
@@ -48,29 +49,45 @@ class Part:
 
     def canonical(self, settings: SourceSettings, rows: DataFrame | None = None) -> DataFrame:
         """`Catalogue.rows` of the part, or of `rows` of it."""
-        values = {name: source.column.alias(name) for name, source in self.columns.items()}
-        flags = {"unreadable": self.is_unreadable, "invalid_text": F.coalesce(self.is_undecodable, F.lit(False))}
-        containers = {f"{name}{_IS_CONTAINER}": F.coalesce(is_container, F.lit(False)) for name, is_container in self.is_container.items()}
-        named = [column.alias(name) for name, column in ({"row": self.record} | flags | containers).items()]
-        selected = (self.rows if rows is None else rows).select(*values.values(), *named)
-        steps = {name: _steps(name, source, settings) for name, source in self.columns.items()}
-        return source_values.converted(selected, steps).select(*self._results(), "row", *flags, F.sha2("row", 256).alias("row_digest"))
+        converted = self.rows if rows is None else rows
+        for projection in self._projections(settings):
+            converted = converted.select(*projection)
+        return converted
 
     def with_video_id(self, settings: SourceSettings, rows: DataFrame, name: str) -> DataFrame:
         """`rows` of the part with the video's id, as in `canonical`, under a name."""
         source = self.columns["video_id"]
-        return source_values.converted(rows.withColumn(name, source.column), {name: _steps("video_id", source, settings)})
+        rows = rows.withColumn(name, source.column)
+        for step in _steps("video_id", source, settings):
+            rows = rows.withColumn(name, step(F.col(name)))
+        return rows
+
+    @cache  # noqa: B019  the columns of an expression are hundreds of calls of the JVM
+    def _projections(self, settings: SourceSettings) -> list[list[Column]]:
+        """The columns of each projection: one for each step, at last the results."""
+        flags = {"row": self.record, "unreadable": self.is_unreadable, "invalid_text": F.coalesce(self.is_undecodable, F.lit(False))}
+        flags |= {f"{name}{_IS_CONTAINER}": F.coalesce(is_container, F.lit(False)) for name, is_container in self.is_container.items()}
+        steps = {name: _steps(name, source, settings) for name, source in self.columns.items()}
+        first = [todo[0](self.columns[name].column).alias(name) for name, todo in steps.items()]
+        projections = [[*first, *(column.alias(name) for name, column in flags.items())]]
+        for number in range(1, max(map(len, steps.values()))):
+            changed = [todo[number](F.col(name)).alias(name) if number < len(todo) else F.col(name) for name, todo in steps.items()]
+            projections.append([*changed, *map(F.col, flags)])
+        return [*projections, [*self._results(), "row", "unreadable", "invalid_text", F.sha2("row", 256).alias("row_digest")]]
 
     def _results(self) -> list[Column]:
         """The converted columns, `has_time` and `wrong_types`, from the columns after their steps."""
-        values, wrong_types = {}, {}
+        values: dict[str, Column] = {}
+        wrong_types: dict[str, Column] = {}
         for name in FIELDS:
             value = F.col(name)
             if name not in self.columns:
                 values[name] = F.lit(None).cast(_TYPES.get(name, "string"))
             elif name in LISTS:
-                parts, wrong_types[name] = value.getField("parts"), value.getField("is_odd")
+                is_text = isinstance(self.columns[name].type, T.StringType)
+                parts = value.getField("parts") if is_text else value
                 values[name] = F.transform(parts, lambda part: part.try_cast("float")) if name == "visual_vector" else parts
+                wrong_types |= {name: value.getField("is_odd")} if is_text else {}
             else:
                 values[name] = value.getField("time") if name == "updated_at" else value
             if name in self.is_container:
@@ -84,14 +101,14 @@ class Part:
 
 def _steps(name: str, source: SourceColumn, settings: SourceSettings) -> list[source_values.Step]:
     """The steps that convert a source's column to the field `name`."""
-    kind, path, missing = source.type, source.path, settings.missing
+    kind, path, missing, is_identifier = source.type, source.path, settings.missing, name in IDENTIFIERS
     if name == "updated_at":
         return source_values.time_steps(kind, path, missing)
-    if name in LISTS:
-        steps = source_values.list_steps(kind, path, settings.delimiter, missing)
-        return [*steps, source_values.identifiers] if name in IDENTIFIERS else steps
-    steps = source_values.text_steps(kind, path, missing)
-    return [*steps, source_values.identifier] if name in IDENTIFIERS else steps
+    if name not in LISTS:
+        return source_values.text_steps(kind, path, missing, is_identifier)
+    if isinstance(kind, T.StringType):
+        return source_values.text_list_steps(path, settings.delimiter, missing, is_identifier)
+    return source_values.list_steps(kind, missing, is_identifier)
 
 
 def mapped_columns(available: Mapping[str, SourceColumn], settings: SourceSettings, place: str) -> dict[str, SourceColumn]:

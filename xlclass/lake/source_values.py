@@ -4,15 +4,15 @@ A value means the same in every format: CSV and JSON give texts, Parquet and Del
 value that it spells. A value that says that there is none (`source.missing`) is null.
 
 Why a conversion is a list of steps, each applied in a projection of its own: Spark expressions have no local variables, and an
-expression that uses its argument four times, nested thrice, is computed and compiled 64 times.
+expression that uses its argument four times, nested thrice, is computed and compiled 64 times. A projection costs 20 ms, so steps are few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial, reduce
+from collections.abc import Callable, Sequence
+from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -28,48 +28,47 @@ _MAY_HOLD_CONTAINERS = r"[\[,]\s*[\[{]"
 _IN_CONTAINER = r'^(?:\{\s*["}]|\[\s*(?:["\[{\]\d-]|null|true|false))'  # the start of an object or a list, in JSON as Spark writes it
 
 
-def converted(rows: DataFrame, steps: Mapping[str, Sequence[Step]]) -> DataFrame:
-    """The rows with each column after its steps."""
-    for number in range(max(map(len, steps.values()))):
-        rows = rows.withColumns({name: column_steps[number](F.col(name)) for name, column_steps in steps.items() if number < len(column_steps)})
-    return rows
-
-
-def text_steps(kind: T.DataType, path: Sequence[str], missing: Sequence[str]) -> list[Step]:
+def text_steps(kind: T.DataType, path: Sequence[str], missing: Sequence[str], is_identifier: bool = False) -> list[Step]:
     """Make a text, or a number, valid UTF-8 without white space around it; null if it is missing. A whole number has no decimal point.
 
-    `path` leads into a text that is an object in JSON.
+    `path` leads into a text that is an object in JSON. Of an identifier, 10.0, which tools make of the number 10 beside missing ones, is 10.
     """
-    if isinstance(kind, T.StringType):
-        return [*_path_steps(path), F.make_valid_utf8, _trimmed, _present(missing)]
-    return [_number_text if isinstance(kind, T.FractionalType) else _as_text]
+    if not isinstance(kind, T.StringType):
+        return [_number_text if isinstance(kind, T.FractionalType) else _as_text]
+    return [_valid_at(path), _trimmed, _present(missing, _identifier if is_identifier else None)]
 
 
 def time_steps(kind: T.DataType, path: Sequence[str], missing: Sequence[str]) -> list[Step]:
     """Make a struct of `time`, a timestamp or null, and `is_given`, whether there is a value; from a timestamp, a date, or a text or number."""
     if isinstance(kind, T.DatetimeType):
         return [lambda column: F.struct(column.cast("timestamp").alias("time"), F.isnotnull(column).alias("is_given"))]
-    return [*text_steps(kind, path, missing), identifier, lambda value: F.struct(_time(value).alias("time"), F.isnotnull(value).alias("is_given"))]
+    steps = text_steps(kind, path, missing, is_identifier=True)
+    return [*steps, lambda value: F.struct(_time(value).alias("time"), F.isnotnull(value).alias("is_given"))]
 
 
-def list_steps(kind: T.DataType, path: Sequence[str], delimiter: str, missing: Sequence[str]) -> list[Step]:
-    """Make a struct of `parts`, the texts of a list, and `is_odd`, whether it holds something else than texts and numbers.
-
-    A list that is written as a text is in JSON or Python, or has delimiters. With a path its elements are objects, and the path leads
-    to their texts: ["name"] for [{"name": "cats"}, ...]; a single object, such as {"tags": ["cats"]}, is read too.
-    """
-    if isinstance(kind, T.StringType):
-        return [F.make_valid_utf8, _present(missing), *_parse_steps(path, delimiter), *_tidy_steps(missing)]
+def list_steps(kind: T.DataType, missing: Sequence[str], is_identifier: bool = False) -> list[Step]:
+    """Make the texts of a typed list, or a list of one number; null if there are none. Missing elements are left out."""
     if not isinstance(kind, T.ArrayType):
-        return [*text_steps(kind, path, missing), lambda value: _parts(F.array(value)), *_tidy_steps(missing)]
+        return [*text_steps(kind, (), missing), F.array, _with_joined, _tidied(missing, is_identifier)]
     if isinstance(kind.elementType, T.StringType):
-        return [_parts, *_tidy_steps(missing)]
+        return [_with_joined, _tidied(missing, is_identifier)]
     as_text = _number_text if isinstance(kind.elementType, T.FractionalType) else _as_text
-    return [lambda column: _parts(F.transform(column, as_text)), *_tidy_steps(missing)]
+    return [lambda column: F.transform(column, as_text), _with_joined, _tidied(missing, is_identifier)]
 
 
-def _parts(parts: Column, is_odd: Column | None = None) -> Column:
-    return F.struct(parts.alias("parts"), F.coalesce(F.lit(False) if is_odd is None else is_odd, F.lit(False)).alias("is_odd"))
+def text_list_steps(path: Sequence[str], delimiter: str, missing: Sequence[str], is_identifier: bool = False) -> list[Step]:
+    """Make a struct of `parts`, as `list_steps` gives them, and `is_odd`, whether it holds something else than texts and numbers.
+
+    The text is a list in JSON or Python, or parts between delimiters. With a path its elements are objects, and the path leads to their
+    texts: ["name"] for [{"name": "cats"}, ...]; a single object, such as {"tags": ["cats"]}, is read too.
+    """
+    at_path = [_valid_at(path[:-1]), _objects_as_list(path[-1]), _short_trimmed] if path else [lambda value: _short_trimmed(F.make_valid_utf8(value))]
+    tidied = _tidied(missing, is_identifier)
+
+    def result(value: Column) -> Column:
+        return F.struct(tidied(value).alias("parts"), value.getField("is_odd").alias("is_odd"))
+
+    return [*at_path, _present(missing), _parsed, _split(delimiter), _with_joined_odd, result]
 
 
 def _as_text(column: Column) -> Column:
@@ -82,8 +81,9 @@ def _number_text(column: Column) -> Column:
     return F.when(is_whole, number.cast("bigint").cast("string")).when(F.abs(number) < float("inf"), column.cast("string"))
 
 
-def _path_steps(path: Sequence[str]) -> list[Step]:
-    return [partial(field, key=key) for key in path]
+def _valid_at(path: Sequence[str]) -> Step:
+    """The text at the path inside objects in JSON, as valid UTF-8."""
+    return lambda value: F.make_valid_utf8(reduce(field, path, value))
 
 
 def _trimmed(value: Column) -> Column:
@@ -91,23 +91,19 @@ def _trimmed(value: Column) -> Column:
     return F.when(F.rlike(ends, F.lit(_SPACE)), F.btrim(value, F.lit(SPACES))).otherwise(value)
 
 
-def _present(missing: Sequence[str]) -> Step:
-    """The text; null if it is empty or one of the words, in any case, that stand for a missing value."""
+def _short_trimmed(value: Column) -> Column:
+    return F.btrim(value, F.lit(SPACES))
+
+
+def _present(missing: Sequence[str], then: Step | None = None) -> Step:
+    """The text after `then`; null if it is empty or one of the words, in any case, that stand for a missing value."""
     words = ["", *(word.lower() for word in missing), *(word.lower() for word in NOT_NUMBERS)]
     longest = max(len(word.encode()) for word in words)
-    return lambda value: F.when(~((F.octet_length(value) <= longest) & F.lower(value).isin(words)), value)
+    return lambda value: F.when(~((F.octet_length(value) <= longest) & F.lower(value).isin(words)), then(value) if then else value)
 
 
-def identifier(value: Column) -> Column:
-    """A text that names something: 10.0, which tools make of the number 10 beside missing ones, is 10."""
-    return F.when(F.endswith(value, F.lit("0")) & F.rlike(value, F.lit(r"^-?\d+\.0+$")), F.substring_index(value, ".", 1)).otherwise(value)
-
-
-def identifiers(value: Column) -> Column:
-    """The result of `list_steps` with each part an `identifier`."""
-    parts = value.getField("parts")
-    ends_in_zero = F.contains(F.concat(F.array_join(parts, _SEPARATOR), F.lit(_SEPARATOR)), F.lit(".0" + _SEPARATOR))
-    return _parts(F.when(ends_in_zero, F.transform(parts, identifier)).otherwise(parts), value.getField("is_odd"))
+def _identifier(value: Column) -> Column:
+    return F.when(F.endswith(value, F.lit(".0")) & F.rlike(value, F.lit(r"^-?\d+\.0$")), F.substring_index(value, ".", 1)).otherwise(value)
 
 
 def _time(value: Column) -> Column:
@@ -124,25 +120,25 @@ def _time(value: Column) -> Column:
     )
 
 
-def _parse_steps(path: Sequence[str], delimiter: str) -> list[Step]:
-    """Make parts of a text: of a list in JSON or Python, or of a text with delimiters."""
+def _parsed(value: Column) -> Column:
+    """The text as `value`, and as `parsed` the texts of the list in JSON or Python that it is, or null."""
+    is_list = F.startswith(value, F.lit("[")) & F.endswith(value, F.lit("]"))
+    parsed = F.when(is_list, F.from_json(F.regexp_replace(value, _PYTHON_NOTHING, "null"), "array<string>", _JSON_OPTIONS))
+    return F.struct(value.alias("value"), parsed.alias("parsed"))
 
-    def split(value: Column) -> Column:
-        is_list = F.rlike(value, F.lit(r"^\s*\[")) & F.rlike(value, F.lit(r"\]\s*$"))
-        parsed = F.when(is_list, F.from_json(F.regexp_replace(value, _PYTHON_NOTHING, "null"), "array<string>", _JSON_OPTIONS))
-        return F.struct(value.alias("value"), parsed.alias("parsed"))
 
-    def joined(split_value: Column) -> Column:
-        value, parsed = split_value.getField("value"), split_value.getField("parsed")
-        is_object = F.when(F.rlike(value, F.lit(r"^\s*\{")), F.isnotnull(F.from_json(value, "map<string,string>", _JSON_OPTIONS)))
-        holds_containers = F.when(F.rlike(value, F.lit(_MAY_HOLD_CONTAINERS)), F.exists(parsed, lambda part: F.rlike(part, F.lit(_IN_CONTAINER))))
-        parts = F.coalesce(parsed, F.split(value, "\\Q" + delimiter + "\\E"))
-        return _parts(parts, F.coalesce(is_object, F.lit(False)) | F.coalesce(holds_containers, F.lit(False)))
+def _split(delimiter: str) -> Step:
+    """The texts of the list, else the parts between delimiters, as `parts`; and `is_odd`."""
 
-    def without_odd(parts: Column) -> Column:
-        return _parts(F.when(~parts.getField("is_odd"), parts.getField("parts")), parts.getField("is_odd"))
+    def split(parsed: Column) -> Column:
+        value, texts = parsed.getField("value"), parsed.getField("parsed")
+        is_object = F.startswith(value, F.lit("{")) & F.isnotnull(F.from_json(value, "map<string,string>", _JSON_OPTIONS))
+        may_hold_containers = F.isnotnull(texts) & F.rlike(value, F.lit(_MAY_HOLD_CONTAINERS))
+        holds_containers = F.when(may_hold_containers, F.exists(texts, lambda part: F.rlike(part, F.lit(_IN_CONTAINER))))
+        is_odd = F.coalesce(is_object, F.lit(False)) | F.coalesce(holds_containers, F.lit(False))
+        return F.struct(F.coalesce(texts, F.split(value, "\\Q" + delimiter + "\\E")).alias("parts"), is_odd.alias("is_odd"))
 
-    return [*(_path_steps(path[:-1]) + [_objects_as_list(path[-1])] if path else []), split, joined, without_odd]
+    return split
 
 
 def _objects_as_list(key: str) -> Step:
@@ -163,41 +159,38 @@ def field(value: Column, key: str) -> Column:
     return F.when(F.rlike(value, F.lit(r"^\s*\{")), F.from_json(value, kind, _JSON_OPTIONS).getField(key))
 
 
-def _tidy_steps(missing: Sequence[str]) -> list[Step]:
-    """Make the parts valid UTF-8 without white space and quotes around them, leave out missing ones, and make a list without any null.
+def _with_joined(parts: Column) -> Column:
+    """The parts, and as `text` one text of them all between separators; a null part is a space there, which `_tidied` finds."""
+    text = F.concat(F.lit(_SEPARATOR), F.array_join(parts, _SEPARATOR, " "), F.lit(_SEPARATOR))
+    return F.struct(parts.alias("parts"), text.alias("text"), F.lit(False).alias("is_odd"))
+
+
+def _with_joined_odd(value: Column) -> Column:
+    """`_with_joined` of the parts; an odd list has none."""
+    parts, is_odd = F.when(~value.getField("is_odd"), value.getField("parts")), value.getField("is_odd")
+    return _with_joined(parts).withField("is_odd", is_odd)
+
+
+def _tidied(missing: Sequence[str], is_identifier: bool) -> Step:
+    """The parts as valid UTF-8 without white space and quotes around them, and without missing ones; null if none is left.
 
     Spark interprets the functions that it applies to each part, and calls `make_valid_utf8` by reflection. So the parts are joined
     and checked once, and only lists that need it take this slow path.
     """
-    words = "|".join(_quoted(word) for word in (*missing, *NOT_NUMBERS))
-    untidy = rf"\x1e(?:(?<={_EDGE}\x1e)|{_EDGE}|\x1e|(?i:{words})\x1e)"
-
-    def tidy(parts: Column) -> Column:
-        for step in (F.make_valid_utf8, lambda part: F.btrim(part, F.lit(SPACES)), _present(missing), _without_quotes):
-            parts = F.transform(parts, step)
-        return F.filter(parts, lambda part: part != "")
-
-    def joined(value: Column) -> Column:
-        # a null part becomes a space, which the check finds
-        text = F.concat(F.lit(_SEPARATOR), F.array_join(value.getField("parts"), _SEPARATOR, " "), F.lit(_SEPARATOR))
-        return F.struct(value.getField("parts").alias("parts"), value.getField("is_odd").alias("is_odd"), text.alias("text"))
+    words = "|".join("\\Q" + word.replace("\\E", "") + "\\E" for word in (*missing, *NOT_NUMBERS))
+    untidy = rf"\x1e(?:(?<={_EDGE}\x1e){'|(?<=[.]0' + chr(92) + 'x1e)' if is_identifier else ''}|{_EDGE}|\x1e|(?i:{words})\x1e)"
+    steps = (F.make_valid_utf8, _short_trimmed, _present(missing), _without_quotes, *([_identifier] if is_identifier else ()))
 
     def tidied(value: Column) -> Column:
         parts, text = value.getField("parts"), value.getField("text")
         is_tidy = F.is_valid_utf8(text) & ~F.rlike(text, F.lit(untidy))
-        return _parts(F.when(is_tidy, parts).otherwise(tidy(parts)), value.getField("is_odd"))
+        tidy = F.filter(reduce(F.transform, steps, parts), lambda part: part != "")
+        return F.nullif(F.when(is_tidy, parts).otherwise(tidy), F.array().cast("array<string>"))
 
-    def not_empty(value: Column) -> Column:
-        return _parts(F.when(F.size(value.getField("parts")) > 0, value.getField("parts")), value.getField("is_odd"))
-
-    return [joined, tidied, not_empty]
+    return tidied
 
 
 def _without_quotes(part: Column) -> Column:
     """A part without double quotes around it, as some exports write tags."""
     is_quoted = F.startswith(part, F.lit('"')) & F.endswith(part, F.lit('"')) & (F.length(part) > 1)
     return F.when(is_quoted, F.btrim(F.substr(part, F.lit(2), F.length(part) - 2), F.lit(SPACES))).otherwise(part)
-
-
-def _quoted(word: str) -> str:
-    return "\\Q" + word.replace("\\E", "") + "\\E"

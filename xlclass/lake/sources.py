@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from importlib import resources
 
 from delta.tables import DeltaTable
@@ -60,7 +60,7 @@ class Catalogue:
     parts: Sequence[Part]
     settings: SourceSettings
 
-    @property
+    @cached_property
     def rows(self) -> DataFrame:
         """The rows of all parts."""
         return reduce(DataFrame.unionByName, (part.canonical(self.settings) for part in self.parts))

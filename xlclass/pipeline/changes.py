@@ -31,6 +31,7 @@ from xlclass.schemas import CHANNELS, PREDICTIONS, VIDEOS
 CARRIED = ("language", "text_source", "text_quality", "visual_vector")  # columns that `embeddings` copies from the video
 _TEXTS = ("title", "description", "channel_id", "language", "updated_at")
 _LISTS = ("tags", "countries", "labels", "visual_vector")
+_READABILITY = ("filled", "mistyped", "knows_label")
 _DOUBTFUL = ("invalid_text", "wrong_type")
 FEW = 500_000  # ids that are broadcast
 
@@ -92,14 +93,20 @@ def compare(source: Input, lake: Lake) -> Comparison:
         .when(F.col("digest_in_lake") == F.col("input_digest"), "same")
         .otherwise("changed")
     )
-    ruled = source.ruled(source.rows()).select("video_id", "input_digest", "rule", "warnings", *_readability(source.taxonomy))
+    rows = source.rows().withColumns(_readability(source.taxonomy))  # before the rules, which shuffle only the columns that are used
+    ruled = source.ruled(rows).select("video_id", "input_digest", "rule", "warnings", *_READABILITY)
     joined = ruled.join(videos, "video_id", how="left")
     is_new = F.col("digest_in_lake").isNull().alias("is_new")
-    rows = joined.select("video_id", "rule", "warnings", "filled", "mistyped", "knows_label", is_new, state.alias("state")).persist()
+    rows = joined.select("video_id", "rule", "warnings", *_READABILITY, is_new, state.alias("state")).persist()
     states: Counter[str] = Counter()
     rules = dict.fromkeys((*REJECTING_RULES, *WARNING_RULES), 0)
     is_doubtful = F.coalesce(F.arrays_overlap("warnings", F.lit(list(_DOUBTFUL))), F.col("rule") == "unreadable_row")
-    masks = (F.bit_or("filled").alias("filled"), F.bit_or("mistyped").alias("mistyped"), F.bool_or("knows_label").alias("knows_label"))
+    is_accepted = F.col("rule").isNull()
+    masks = (
+        F.bit_or(F.when(is_accepted, F.col("filled")).otherwise(0)).alias("filled"),
+        F.bit_or("mistyped").alias("mistyped"),
+        F.bool_or("knows_label").alias("knows_label"),
+    )
     sums = (F.count("*").alias("num_rows"), F.count_if(is_doubtful).alias("num_doubtful"))
     counts = rows.groupBy("state").agg(*sums, *masks, *rule_counts()).collect()
     for row in counts:
@@ -110,13 +117,13 @@ def compare(source: Input, lake: Lake) -> Comparison:
     return Comparison(rows, states, rules, sum(row["num_doubtful"] for row in counts), filled, mistyped, any(row["knows_label"] for row in counts))
 
 
-def _readability(taxonomy: Taxonomy) -> list[Column]:
+def _readability(taxonomy: Taxonomy) -> dict[str, Column]:
     """`filled` and `mistyped`, whose bits stand for the fields that have a value, or one of a wrong type; and `knows_label`, whether the taxonomy has one."""
-    is_accepted = F.col("rule").isNull()
-    filled = [F.when(is_accepted & F.col(name).isNotNull(), F.lit(1 << bit)).otherwise(0) for bit, name in enumerate(FIELDS)]
+    filled = [F.when(F.col(name).isNotNull(), F.lit(1 << bit)).otherwise(0) for bit, name in enumerate(FIELDS)]
     mistyped = [F.when(F.array_contains("wrong_types", name), F.lit(1 << bit)).otherwise(0) for bit, name in enumerate(FIELDS)]
+    any_mistyped = F.when(F.size("wrong_types") > 0, reduce(Column.__add__, mistyped)).otherwise(0)
     knows_label = F.coalesce(F.arrays_overlap("labels", F.lit(list(taxonomy.aliases))), F.lit(False))
-    return [reduce(Column.__add__, filled).alias("filled"), reduce(Column.__add__, mistyped).alias("mistyped"), knows_label.alias("knows_label")]
+    return dict(zip(_READABILITY, (reduce(Column.__add__, filled), any_mistyped, knows_label), strict=True))
 
 
 def pending_ids(comparison: Comparison, limit: int | None) -> DataFrame:

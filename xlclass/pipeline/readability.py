@@ -74,9 +74,10 @@ def _of_full_reads(source: Input, comparison: Comparison) -> Iterator[str]:
         found = f"{comparison.num_doubtful:,} of {num_rows:,} rows have something that cannot be read ({rules})"
         yield f"{found}, more than source.unreadable_limit ({settings.unreadable_limit:.0%})"
     mapped = {name: column for name, column in asdict(settings.columns).items() if column}
-    for name in [name for name in mapped if name not in comparison.filled | comparison.mistyped]:
-        is_time = name == "updated_at" and comparison.rules["impossible_time"]
-        found = "no value can be read as a time since 2005" if is_time else f"it is empty in all {num_rows:,} rows"
+    num_times, num_accepted = comparison.rules["impossible_time"], num_rows - comparison.states["rejected"]
+    lost = {"updated_at"} if num_times >= num_accepted else set()
+    for name in [name for name in mapped if name in lost or name not in comparison.filled | comparison.mistyped]:
+        found = "no value can be read as a time since 2005" if name == "updated_at" and num_times else f"it is empty in all {num_rows:,} rows"
         yield f"source.columns.{name}: the column {mapped[name]}: {found}: correct the name or the export, or remove the line"
     if "labels" in comparison.filled and not comparison.knows_labels:
         labels = source.rows().where(F.size("labels") > 0).select("labels").first()
