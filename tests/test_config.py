@@ -5,9 +5,10 @@ import typing
 from pathlib import Path
 
 import pytest
+from refusals import message_of
 
 from xlclass.catalog.taxonomy import load_taxonomy
-from xlclass.config import Settings, load_settings, settings_digest
+from xlclass.config import Settings, lake_from_argument, lake_root, load_settings, settings_digest
 from xlclass.errors import SettingsError, XlclassError
 
 ROOT = Path(__file__).parent.parent
@@ -256,3 +257,21 @@ def test_settings_digest_depends_on_the_contents_only(load):
     assert settings_digest("a", "b") != settings_digest("ab")
     assert set(settings_digest(training)) <= set("0123456789abcdef")
     assert len(settings_digest(training)) == 16
+
+
+def test_load_settings_reads_a_file_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "system.toml").write_text(toml(SMALLEST), encoding="utf-8-sig")
+    assert load_settings(tmp_path / "system.toml").source.path == "catalogue.jsonl"
+
+
+def test_load_settings_refuses_separators_and_encodings_that_cannot_be(load):
+    assert problem(load, "source.delimiter is empty", source={"delimiter": ""}) == []
+    assert problem(load, "source.separator must be one character", source={"separator": "||"}) == []
+    assert problem(load, "source.encoding: there is no encoding utf-9", source={"encoding": "utf-9"}) == []
+
+
+def test_lake_root_refuses_what_is_no_folder_for_spark(load):
+    assert lake_root(load(lake={"path": "a lake 100% é"}), None).endswith("/a lake 100% é")
+    for path, words in [("s3a://bucket/lake", "is a URL"), ("lake [1]", "which Spark reads as a pattern")]:
+        assert words in message_of(lake_root, load(lake={"path": path}), None)
+        assert words in message_of(lake_from_argument, path)

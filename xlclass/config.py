@@ -209,24 +209,27 @@ def lake_root(settings: Settings, argument: str | None) -> str:
     """The lake's folder: `argument` (the value of `--lake`) if there is one, else the settings' `lake.path`.
 
     Raises:
-        SettingsError: it is a URL; the folders of model versions need a path.
+        SettingsError: it is a URL, or a name that Spark would read as a pattern.
     """
-    return lake_from_argument(argument) if argument else _require_path(settings.resolve(settings.lake.path), f"{settings.file}: lake.path")
+    return lake_from_argument(argument) if argument else _lake_folder(settings.resolve(settings.lake.path), f"{settings.file}: lake.path")
 
 
 def lake_from_argument(argument: str) -> str:
     """The folder that `--lake` names, relative to the working directory.
 
     Raises:
-        SettingsError: it is a URL.
+        SettingsError: it is a URL, or a name that Spark would read as a pattern.
     """
-    return os.path.abspath(os.path.expanduser(_require_path(argument, "--lake")))
+    return _lake_folder(argument, "--lake")
 
 
-def _require_path(place: str, key: str) -> str:
+def _lake_folder(place: str, key: str) -> str:
     if "://" in place:
         raise SettingsError(f"{key}: {place} is a URL; give a path that the driver and all workers see, such as a mounted file system")
-    return place
+    folder = os.path.abspath(os.path.expanduser(place))
+    if set(folder) & set("[]{}*?\\\n"):
+        raise SettingsError(f"{key}: {folder!r} has a character of []{{}}*?\\ or a line end, which Spark reads as a pattern: choose another folder")
+    return folder
 
 
 def load_settings(file: str | Path) -> Settings:

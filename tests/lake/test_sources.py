@@ -84,6 +84,13 @@ def test_csv_is_read_by_each_files_own_header_whatever_its_line_ends_and_quotes(
     assert (rows["many"]["row"], json.loads(rows["v3"]["row"])["title"]) == ("v6,too,many,fields,here", "unix")
 
 
+def test_each_line_after_a_quote_that_is_never_closed_is_an_unreadable_row(read, tmp_path):
+    (tmp_path / "a.csv").write_text(HEADER + "v1,t,a,Music\n" + 'v2,"never closed,a,Music\n' + "".join(f"v{i},t,a,Music\n" for i in range(3, 6)))
+    rows = read.catalogue("a.csv").rows.collect()
+    assert [(row["video_id"], row["unreadable"]) for row in rows if not row["unreadable"]] == [("v1", False)]
+    assert sorted(row["row"] for row in rows if row["unreadable"]) == ['v2,"never closed,a,Music', "v3,t,a,Music", "v4,t,a,Music", "v5,t,a,Music"]
+
+
 @pytest.mark.parametrize(
     ("name", "encoding", "setting"),
     [

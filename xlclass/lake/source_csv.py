@@ -1,5 +1,7 @@
 """CSV files as parts of a source: files with the same header, encoding and separators are read together, columns by name.
 
+A quote that is never closed makes one record of all that follows; each of its lines is then an unreadable row, so that they are counted.
+
 Why the line ending is set: Spark otherwise takes that of a file's first line for all its lines. With a line feed a carriage return
 before it stays, and is trimmed with the other white space.
 """
@@ -56,6 +58,8 @@ def _layout(head: Head, settings: SourceSettings) -> _Layout:
     except csv.Error as error:
         raise SourceError(f"source.path: the header of {head.file.path} cannot be read as CSV: {error}") from error
     names = tuple(name.strip(SPACES) for name in header)
+    if names[:1] and names[0].lower().startswith("sep="):
+        raise SourceError(f"source.path: {head.file.path} starts with Excel's line {names[0]!r}: remove it, and set source.separator")
     if not any(names):
         raise SourceError(f"source.path: {head.file.path} starts with an empty line; its first line must name the columns")
     return _Layout(names, head.encoding(settings.encoding), separator, "\n" if "\n" in text or "\r" not in text else "\r")
@@ -76,6 +80,7 @@ def _part(spark: SparkSession, layout: _Layout, paths: Sequence[str], settings: 
     schema = T.StructType([*fields, T.StructField(_UNREADABLE, T.StringType())])  # only with a schema does Spark keep rows with too few or too many fields
     reader = spark.read.format("csv").options(**options, **({"basePath": folder} if folder else {})).schema(schema)
     rows = reader.load([literal_pattern(path) for path in paths])
+    rows = rows.withColumn(_UNREADABLE, F.explode_outer(F.split(_UNREADABLE, "\n")))
     rows = rows.where(F.coalesce(F.btrim(_UNREADABLE, F.lit(SPACES)) != "", F.lit(True)))  # an empty line is no record
     columns = mapped_columns(_available(rows, layout, paths[0]), settings, _shown(layout, paths[0], settings))
     texts = [source.column for source in columns.values()]

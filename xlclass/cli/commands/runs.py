@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from xlclass.cli.commands import add_lake_arguments, lake_of
+from xlclass.cli.job import positive
 from xlclass.runtime.terminal import format_seconds, format_table, printable
 
 _HEAD = ("run_id", "job", "outcome", "started (UTC)", "took", "rows in", "ok", "rejected", "reused")
@@ -20,7 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "run_id", nargs="?", metavar="RUN_ID", help="show this run with its steps, rules and settings; the first characters of its id are enough"
     )
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="list the newest N runs (default: %(default)s)")
+    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="list the newest N runs (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON lines, one per run")
 
 
