@@ -191,7 +191,7 @@ WRONG = {  # settings, and what the job's last line has to contain
     "missing path": (GOOD.replace("catalogue.jsonl", "none.parquet"), "settings.toml: source.path: cannot read"),
     "missing column": (
         GOOD.replace('description = "description"', 'description = "plot"'),
-        "settings.toml: source.columns.description: the source has no column plot",
+        "catalogue.jsonl has no column plot; it has ",
     ),
     "no encoder": (GOOD.replace('"embedded"', '"no/such/model"'), "settings.toml: encoder.model: there is no SavedModel"),
     "truncated encoder": (GOOD.replace('"embedded"', '"truncated"'), "settings.toml: encoder.model: the SavedModel in "),
@@ -250,10 +250,10 @@ def test_spark_submit_ends_a_users_mistake_with_one_sentence_and_no_secret(spark
     (tmp_path / "settings.toml").write_text(settings, encoding="utf-8")
     submitted = submit("pipeline", "--conf", "settings.toml", "--log", "text", cwd=tmp_path)
     assert submitted.returncode == 2, submitted.stdout[-3000:]
-    assert "cannot read s3x://***@bucket/videos.parquet?sig=*** as " in _only_line("pipeline", submitted.stdout)
+    assert "cannot read s3x://***@bucket/videos.parquet?sig=***: " in _only_line("pipeline", submitted.stdout)
     logged = run_in_session(spark, "pipeline", "--conf", "settings.toml", "--log", "json", cwd=tmp_path)
     assert logged.returncode == 2
-    assert "cannot read s3x://***@bucket/videos.parquet?sig=*** as " in logged.stderr
+    assert "cannot read s3x://***@bucket/videos.parquet?sig=***: " in logged.stderr
     assert "s3cr3t" not in submitted.stdout + logged.stdout + logged.stderr
     contents = [file.read_bytes() for file in (tmp_path / "lake").rglob("*") if file.is_file()]
     assert contents

@@ -108,11 +108,6 @@ def test_runs_refuses_an_id_that_matches_no_single_run(lake, run_id, sentence, c
     assert sentence in capsys.readouterr().err
 
 
-def test_runs_without_a_lake_ends_with_one_sentence(tmp_path, capsys):
-    assert main.main(["runs", "--lake", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"xlclass: the lake {tmp_path} has no table runs: run the pipeline or the backfill first\n"
-
-
 def test_runs_ends_without_an_error_if_the_reader_of_its_pipe_is_gone(lake):
     """As in `xlclass runs | head -0`."""
     command = f"{sys.executable} -m xlclass.cli.main runs --lake {lake} | true; echo ${{PIPESTATUS[0]}}"

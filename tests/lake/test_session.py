@@ -72,7 +72,7 @@ def test_require_workers_refuses_another_version_and_checks_once_per_application
 def test_missing_defaults_are_those_that_spark_was_started_without(spark, without_defaults):
     without_any = SparkConf(loadDefaults=False).set("spark.master", "local[*]")
     missing = session.missing_defaults(without_any)
-    assert missing.keys() == {"spark.master", "spark.driver.memory", "spark.driver.defaultJavaOptions", "spark.log.level"}
+    assert missing.keys() == {"spark.master", "spark.driver.memory", "spark.driver.defaultJavaOptions", "spark.log.level", "spark.ui.showConsoleProgress"}
     assert (missing["spark.master"], missing["spark.driver.memory"]) == ("local[*,4]", "3g")
     by_options = SparkConf(loadDefaults=False).set("spark.master", "local[1]").set("spark.driver.memory", "8g")
     assert session.missing_defaults(by_options).keys() == {"spark.driver.defaultJavaOptions", "spark.log.level"}

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from xlclass.errors import SettingsError, SourceError
 
-HEAD_BYTES = 1 << 16
+_MIN_HEAD, _MAX_HEAD, _MAX_HEADS = 1 << 16, 1 << 20, 1 << 24  # bytes of a file that the driver reads, and of all files
 _THREADS = 16
 _ENDINGS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".tsv": "csv", ".tab": "csv"}
 _COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")  # endings that Hadoop's codecs read
@@ -52,15 +52,11 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Head:
-    """A file, and its first bytes after decompression; at least `HEAD_BYTES` of them if `is_cut`."""
+    """A file, its first bytes after decompression, and whether it may have more."""
 
     file: SourceFile
     content: bytes
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether the file may have more bytes."""
-        return len(self.content) >= HEAD_BYTES
+    is_cut: bool
 
     def encoding(self, setting: str) -> str:
         """The encoding that the file's byte order mark names, else the setting's."""
@@ -145,8 +141,10 @@ def heads_of(spark: SparkSession, files: Sequence[SourceFile]) -> list[Head]:
     Raises:
         SourceError: a file cannot be read, or its bytes are of another format than text.
     """
+    num_bytes = min(_MAX_HEAD, max(_MIN_HEAD, _MAX_HEADS // len(files)))
     with ThreadPoolExecutor(_THREADS) as threads:
-        heads = [Head(*pair) for pair in zip(files, threads.map(lambda file: _first_bytes(spark, file.path), files), strict=True)]
+        contents = threads.map(lambda file: _first_bytes(spark, file.path, num_bytes), files)
+        heads = [Head(file, content, len(content) == num_bytes) for file, content in zip(files, contents, strict=True)]
     for head in heads:
         start = head.content[:16].lstrip().lower()
         for mark, (kind, advice) in _OTHER_FORMATS.items():
@@ -155,14 +153,14 @@ def heads_of(spark: SparkSession, files: Sequence[SourceFile]) -> list[Head]:
     return [head for head in heads if head.content]
 
 
-def _first_bytes(spark: SparkSession, path: str) -> bytes:
+def _first_bytes(spark: SparkSession, path: str, num_bytes: int) -> bytes:
     jvm, configuration = spark._jvm, spark._jsc.hadoopConfiguration()
     hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
     try:
         codec = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(configuration).getCodec(hadoop_path)
         opened = hadoop_path.getFileSystem(configuration).open(hadoop_path)
         try:
-            return bytes((codec.createInputStream(opened) if codec else opened).readNBytes(HEAD_BYTES))
+            return bytes((codec.createInputStream(opened) if codec else opened).readNBytes(num_bytes))
         finally:
             opened.close()
     except Py4JJavaError as error:
