@@ -75,7 +75,7 @@ def test_missing_defaults_are_those_that_spark_was_started_without(spark, withou
     assert missing.keys() == {"spark.master", "spark.driver.memory", "spark.driver.defaultJavaOptions", "spark.log.level", "spark.ui.showConsoleProgress"}
     assert (missing["spark.master"], missing["spark.driver.memory"]) == ("local[*,4]", "3g")
     by_options = SparkConf(loadDefaults=False).set("spark.master", "local[1]").set("spark.driver.memory", "8g")
-    assert session.missing_defaults(by_options).keys() == {"spark.driver.defaultJavaOptions", "spark.log.level"}
+    assert session.missing_defaults(by_options).keys() == {"spark.driver.defaultJavaOptions", "spark.log.level", "spark.ui.showConsoleProgress"}
 
 
 def test_missing_defaults_respects_another_defaults_file(spark, monkeypatch, tmp_path):
