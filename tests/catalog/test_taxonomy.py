@@ -56,8 +56,8 @@ def test_load_taxonomy_keeps_the_files_order():
 
 
 def test_load_taxonomy_maps_aliases_to_ids(load):
-    taxonomy = load('[[category]]\nid = "music"\naliases = ["Musique", 10]\n[[category]]\nid = "film"\nname = "Film & Animation"\n')
-    assert taxonomy.aliases == {"music": "music", "Musique": "music", "10": "music", "film": "film"}
+    taxonomy = load('[[category]]\nid = "music"\naliases = ["Musique", 10, "11.0"]\n[[category]]\nid = "film"\nname = "Film & Animation"\n')
+    assert taxonomy.aliases == {"music": "music", "Musique": "music", "10": "music", "11": "music", "film": "film"}
 
 
 def test_load_taxonomy_uses_the_id_as_the_default_name(load):

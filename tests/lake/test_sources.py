@@ -195,6 +195,14 @@ def test_json_is_read_at_paths_into_objects_and_lists_of_objects(read, tmp_path)
     }
 
 
+def test_one_record_does_not_decide_which_key_is_meant(read, tmp_path):
+    lines = [{"video_id": f"v{i}", "snippet": {"title": f"t{i}"}, "Tags": ["a"]} for i in range(3)]
+    odd = {"video_id": "odd", "snippet.title": "x", "tags": ["b"], "Video_ID": "y", "SNIPPET": 1}
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [odd, *lines])))
+    rows = read("a.jsonl", Columns(title="snippet.title", tags="tags"))
+    assert {key: (row["title"], row["tags"]) for key, row in rows.items()} == {"odd": (None, None), **{f"v{i}": (f"t{i}", ["a"]) for i in range(3)}}
+
+
 def test_parquet_files_of_different_types_are_read_together(read, tmp_path):
     folder = tmp_path / "data [1] 100% `é"
     (folder / "chan=001").mkdir(parents=True)

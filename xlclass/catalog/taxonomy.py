@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +33,17 @@ def load_taxonomy(file: str | Path) -> Taxonomy:
     aliases: dict[str, str] = {}
     for row in rows:
         category = _checked_id(row, file)
-        for alias in dict.fromkeys([category, *(str(alias).strip() for alias in row.get("aliases", []))]):
+        for alias in dict.fromkeys([category, *(_as_label(alias) for alias in row.get("aliases", []))]):
             if alias in aliases:
                 raise SettingsError(f"{file}: category {category}: the alias {alias!r} already means {aliases[alias]}")
             aliases[alias] = category
         names[category] = row.get("name", category)
     return Taxonomy(tuple(names), names, aliases)
+
+
+def _as_label(alias: str | int) -> str:
+    """The alias as the labels of a source are read: without white space around it, and 10 for 10.0."""
+    return re.sub(r"^(-?\d+)\.0$", r"\1", str(alias).strip())
 
 
 def _checked_id(row: object, file: str | Path) -> str:

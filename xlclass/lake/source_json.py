@@ -9,7 +9,8 @@ Why no schema of Spark's: it infers one type for a column from all rows, so one 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 
@@ -21,7 +22,7 @@ from pyspark.sql import types as T
 from xlclass.config import SourceSettings
 from xlclass.errors import SourceError
 from xlclass.lake.session import require_workers
-from xlclass.lake.source_columns import LISTS, Part, SourceColumn, mapped_columns, named, typed_columns
+from xlclass.lake.source_columns import LISTS, Part, SourceColumn, mapped_columns, typed_columns
 from xlclass.lake.source_files import Head, literal_pattern
 from xlclass.lake.source_values import field
 
@@ -40,7 +41,7 @@ def json_parts(spark: SparkSession, heads: Sequence[Head], settings: SourceSetti
     by_encoding: dict[str | None, list[str]] = {}
     for head in heads:
         by_encoding.setdefault(_encoding_if_whole(head, settings), []).append(head.file.path)
-    keys = list(dict.fromkeys(key for head in heads for key in _keys(head, settings)))
+    keys = Counter(key for head in heads for key in _keys(head, settings))
     roots = _roots(keys, any(head.is_cut for head in heads), settings)
     reader = spark.read.option("basePath", folder) if folder else spark.read
     parts = []
@@ -107,16 +108,29 @@ def _records_udf(encoding: str):  # type: ignore[no-untyped-def]
     return records_of
 
 
-def _roots(keys: Sequence[str], may_come: bool, settings: SourceSettings) -> dict[str, str]:
-    """The key of a record at which the column of each field begins, by field; a key that the heads lack may come in the rest of the files."""
+def _roots(keys: Counter[str], may_come: bool, settings: SourceSettings) -> dict[str, str]:
+    """The key of a record at which the column of each field begins, by field; a key that the heads lack may come in the rest of the files.
+
+    Of several keys it is the one that most records have: one record with the key "snippet.title", or "Title" for "title", decides nothing.
+    """
     roots = {}
     for name, source_name in asdict(settings.columns).items():
-        words = source_name.split(".")
-        beginnings = (".".join(words[:end]) for end in range(len(words), 0, -1))
-        known = next(filter(None, (named(keys, beginning) for beginning in beginnings)), None)
+        beginnings = _beginnings(source_name)
+        possible = [key for key in keys if key.lower() in map(str.lower, beginnings)]
+        known = max(possible, key=lambda key: (keys[key], key in beginnings, len(key)), default=None)
         if source_name and (known or may_come or not keys):
-            roots[name] = known or words[0]
+            roots[name] = known or beginnings[-1]
     return roots
+
+
+def _beginnings(source_name: str) -> list[str]:
+    """The keys at which a dotted path may begin, longest first.
+
+    >>> _beginnings("snippet.title")
+    ['snippet.title', 'snippet']
+    """
+    words = source_name.split(".")
+    return [".".join(words[:end]) for end in range(len(words), 0, -1)]
 
 
 def _keys(head: Head, settings: SourceSettings) -> Iterator[str]:
@@ -135,7 +149,7 @@ class _Reader:
 
     settings: SourceSettings
     roots: Mapping[str, str]
-    keys: Sequence[str]
+    keys: Collection[str]
     place: str
 
     def part(self, lines: DataFrame, is_undecodable: Column) -> Part:
@@ -144,7 +158,9 @@ class _Reader:
         schema = T.StructType([T.StructField(key, T.StringType()) for key in (*roots, _UNREADABLE)])
         parsed = F.from_json(F.make_valid_utf8("value"), schema, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _UNREADABLE})
         rows = lines.withColumn("parsed", parsed).select("*", *(F.col("parsed").getField(key).alias(f"_{i}") for i, key in enumerate(schema.names)))
-        available = {key: SourceColumn(F.lit(None).cast("string"), T.StringType()) for key in self.keys}
+        taken = {key.lower() for source_name in asdict(self.settings.columns).values() for key in _beginnings(source_name)}
+        other_keys = [key for key in self.keys if key.lower() not in taken]
+        available = {key: SourceColumn(F.lit(None).cast("string"), T.StringType()) for key in other_keys}  # for the message about a missing key
         available |= {key: SourceColumn(F.col(f"_{i}"), T.StringType()) for i, key in enumerate(roots)}
         available |= typed_columns(T.StructType([field for field in lines.schema if field.name != "value"]))  # partition folders
         columns = mapped_columns(available, self.settings, self.place)
