@@ -6,10 +6,12 @@ import sys
 import deltalake
 import numpy as np
 import pyarrow as pa
+from refusals import message_of
 
 from xlclass.cookbook.dictionary import READING
 from xlclass.encoders.muse.graph import DIM as MUSE_DIM
-from xlclass.schemas import TABLES, unpack_vectors
+from xlclass.lake.reading import dataset
+from xlclass.schemas import RUNS, TABLES, unpack_vectors
 
 SPARKLESS = "import sys\nfor name in ('pyspark', 'py4j', 'delta', 'tensorflow'):\n    sys.modules[name] = None  # an import of it fails\n"
 SPARK, DUCKDB, PANDAS, NUMPY, ARRAYS = READING.split("```python\n")[1:]
@@ -117,3 +119,14 @@ def test_predictions_have_nulls_maps_and_arrays_for_delta_rs(analyst_lake):
     assert len(confidences) > 10
     names = [pair["category"] for pair in row["categories"]]
     assert row["categories"] == [{"category": name, "confidence": confidences[name]} for name in names]
+
+
+def test_a_table_whose_log_is_damaged_is_refused_in_one_sentence(tmp_path):
+    """As every command and job opens it: by delta-rs."""
+    log = tmp_path / "runs" / "_delta_log"
+    log.mkdir(parents=True)
+    for content in ("", "{cut", '{"metaData": {}}\n'):
+        (log / f"{0:020}.json").write_text(content)
+        message = message_of(dataset, str(tmp_path), RUNS)
+        assert message.startswith(f"the table {tmp_path}/runs cannot be read (")
+        assert "\n" not in message

@@ -18,7 +18,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from xlclass.errors import LakeError, ModelError
-from xlclass.lake.reading import dataset_of, require_contract
+from xlclass.lake.reading import dataset_of, opened, require_contract
 from xlclass.schemas import MODELS
 
 CANDIDATE, CHAMPION, RETIRED = "candidate", "champion", "retired"
@@ -96,7 +96,7 @@ def read_history(root: str) -> History:
     path = _path(root)
     if not DeltaTable.is_deltatable(path):
         return History((), -1)
-    table = DeltaTable(path)
+    table = opened(path)
     events = dataset_of(table, path)
     require_contract(path, MODELS, events.schema.names)
     rows = events.to_table().sort_by("event_number").to_pylist(maps_as_pydicts="strict")
@@ -117,7 +117,7 @@ def append_events(root: str, history: History, events: Sequence[Event]) -> None:
     last_number = history.events[-1].event_number if history.events else 0
     rows = [vars(replace(event, event_number=number)) for number, event in enumerate(events, last_number + 1)]
     for _ in range(_ATTEMPTS):
-        table = DeltaTable(_path(root), version=history.delta_version)
+        table = opened(_path(root), history.delta_version)
         try:
             write_deltalake(
                 table,

@@ -29,12 +29,22 @@ def dataset(root: str, table: Table) -> Any:
     path = f"{root}/{table.name}"
     if not DeltaTable.is_deltatable(path):
         raise LakeError(f"the lake {root} has no table {table.name}: run the pipeline or the backfill first")
-    try:
-        rows = dataset_of(DeltaTable(path), path)
-    except DeltaError as error:
-        raise LakeError(f"the table {path} cannot be read ({str(error).splitlines()[0]}): restore its folder from a copy, or make the lake anew") from error
+    rows = dataset_of(opened(path), path)
     require_contract(path, table, rows.schema.names)
     return rows
+
+
+def opened(path: str, version: int | None = None) -> DeltaTable:
+    """The table at `path`, its newest version or another one, opened by delta-rs.
+
+    Raises:
+        LakeError: its log cannot be read.
+    """
+    try:
+        return DeltaTable(path, version=version)
+    except DeltaError as error:
+        found = (str(error).splitlines() or [type(error).__name__])[0]
+        raise LakeError(f"the table {path} cannot be read ({found}): restore its folder from a copy, or make the lake anew") from error
 
 
 def require_lake(root: str) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 
-import deltalake
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
+
+from xlclass.lake.reading import opened
 
 _MAX_FILES = 32  # more paths than these Spark lists by a job of its own
 _GLOB = set("*?[]{}\\")  # characters of a pattern in a path that Spark's Parquet reader is given
@@ -20,7 +21,7 @@ _PLAIN_READER = 1  # a higher reader version may mean deletion vectors or rename
 
 def read_rows(spark: SparkSession, path: str) -> DataFrame:
     """The rows of the newest version of the Delta table at `path`."""
-    log = deltalake.DeltaTable(path)
+    log = opened(path)
     names = pa.table(log.get_add_actions())["path"].to_pylist()
     if not 0 < len(names) <= _MAX_FILES or log.protocol().min_reader_version > _PLAIN_READER or log.metadata().partition_columns or _GLOB & set(path):
         return spark.read.format("delta").load(path)

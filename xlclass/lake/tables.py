@@ -22,7 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from xlclass.errors import LakeError
-from xlclass.lake.reading import dataset, require_contract
+from xlclass.lake.reading import dataset, opened, require_contract
 from xlclass.lake.staging import NUM_CHANGED, NUM_NEW, Staged
 from xlclass.lake.table_files import read_rows
 from xlclass.schemas import EMBEDDINGS, Table
@@ -94,7 +94,7 @@ class Lake:
 
     def version(self, table: Table) -> int:
         """The table's newest Delta version."""
-        return int(deltalake.DeltaTable(self.path(table)).version())
+        return int(opened(self.path(table)).version())
 
     def append(self, table: Table, rows: DataFrame, app_id: str | None = None, version: int = 1) -> None:
         """Adds rows in one commit; columns are checked and put in the contract's order."""
@@ -141,7 +141,7 @@ class Lake:
 
     def has_commit(self, table: Table, app_id: str, version: int = 1) -> bool:
         """Whether a commit with this id and version, or a newer one, is in."""
-        last = deltalake.DeltaTable(self.path(table)).transaction_version(_transaction_id(table, app_id))
+        last = opened(self.path(table)).transaction_version(_transaction_id(table, app_id))
         return last is not None and last >= version
 
     def may_contain(self, table: Table, column: str, value: str) -> bool:
@@ -186,7 +186,7 @@ class Lake:
 
     def _ensure(self, table: Table) -> None:
         if self.exists(table):  # by its log, without Spark, which would wait if it had no worker
-            fields = deltalake.DeltaTable(self.path(table)).schema().fields
+            fields = opened(self.path(table)).schema().fields
             require_contract(self.path(table), table, [field.name for field in fields])
             return
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.grain)
@@ -198,7 +198,7 @@ class Lake:
 
     def _files(self, table: Table) -> pa.Table:
         """The files of the table's newest version, with the statistics of each in the log."""
-        return pa.table(deltalake.DeltaTable(self.path(table)).get_add_actions(flatten=True))
+        return pa.table(opened(self.path(table)).get_add_actions(flatten=True))
 
     def _num_files_kept(self, table: Table) -> int:
         return sum(1 for _ in Path(self.path(table)).rglob("*.parquet"))  # those of older versions included
