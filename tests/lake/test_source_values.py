@@ -134,6 +134,13 @@ def test_a_list_of_objects_is_read_at_its_path_and_odd_without_it(given):
     assert given(T.StringType(), ['{"tags": ["a", "b"]}'], _lists(path=("tags",)))[0]["parts"] == ["a", "b"]
 
 
+def test_a_vector_keeps_the_place_of_what_is_no_number(given):
+    texts = {"0.5|-1e2|3": [0.5, -100.0, 3.0], "[1, null, 3]": [1.0, None, 3.0], "1||x": [1.0, None, None], "": None, None: None}
+    assert [row and row["parts"] for row in given(_TEXT, list(texts), source_values.vector_steps(_TEXT, (), "|"))] == list(texts.values())
+    doubles = T.ArrayType(T.DoubleType())
+    assert given(doubles, [[0.5, None, 1e300], [], None], source_values.vector_steps(doubles, (), "|")) == [[0.5, None, float("inf")], [], None]
+
+
 def test_a_typed_list_is_right_for_every_short_list(given):
     """Every list of at most three of these parts; two of them contain the separator with which the parts are joined for the check."""
     parts = [None, "", " ", "a", " b", "c\u00a0", "d e", "\x1e", '"q"', "\x1d f", "é", "NaN"]

@@ -90,7 +90,7 @@ def test_backfill_accounts_for_every_hostile_row(filled):
 def test_backfill_counts_every_rule_also_if_no_row_breaks_it(filled):
     assert {name: num for name, num in filled.rules.items() if not name.startswith("language_")} == {
         "unreadable_row": 1, "null_video_id": 2, "duplicate_video_id": 2,
-        "impossible_time": 3, "long_field": 2, "unknown_label": 1, "invalid_text": 2, "wrong_type": 0, "wrong_vector": 6,
+        "impossible_time": 3, "long_field": 2, "unknown_label": 1, "invalid_text": 2, "wrong_type": 0, "wrong_vector": 7,
         "encoder_failed": 0, "vector_not_finite": 0,
     }  # fmt: skip
     assert set(filled.rules) >= {"language_conflict", "language_unknown"}

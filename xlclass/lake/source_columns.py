@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cached_property
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -40,6 +40,7 @@ class Part:
     bytes that are no text in its encoding. `is_container` tells of a field whether its value in JSON is an object or a list.
     """
 
+    settings: SourceSettings
     rows: DataFrame
     columns: Mapping[str, SourceColumn]
     record: Column
@@ -47,27 +48,27 @@ class Part:
     is_undecodable: Column
     is_container: Mapping[str, Column]
 
-    def canonical(self, settings: SourceSettings, rows: DataFrame | None = None) -> DataFrame:
+    def canonical(self, rows: DataFrame | None = None) -> DataFrame:
         """`Catalogue.rows` of the part, or of `rows` of it."""
         converted = self.rows if rows is None else rows
-        for projection in self._projections(settings):
+        for projection in self._projections:
             converted = converted.select(*projection)
         return converted
 
-    def with_video_id(self, settings: SourceSettings, rows: DataFrame, name: str) -> DataFrame:
+    def with_video_id(self, rows: DataFrame, name: str) -> DataFrame:
         """`rows` of the part with the video's id, as in `canonical`, under a name."""
         source = self.columns["video_id"]
         rows = rows.withColumn(name, source.column)
-        for step in _steps("video_id", source, settings):
+        for step in _steps("video_id", source, self.settings):
             rows = rows.withColumn(name, step(F.col(name)))
         return rows
 
-    @cache  # noqa: B019  the columns of an expression are hundreds of calls of the JVM
-    def _projections(self, settings: SourceSettings) -> list[list[Column]]:
-        """The columns of each projection: one for each step, at last the results."""
+    @cached_property
+    def _projections(self) -> list[list[Column]]:
+        """The columns of each projection: one for each step, at last the results. To make them takes a thousand calls of the JVM."""
         flags = {"row": self.record, "unreadable": self.is_unreadable, "invalid_text": F.coalesce(self.is_undecodable, F.lit(False))}
         flags |= {f"{name}{_IS_CONTAINER}": F.coalesce(is_container, F.lit(False)) for name, is_container in self.is_container.items()}
-        steps = {name: _steps(name, source, settings) for name, source in self.columns.items()}
+        steps = {name: _steps(name, source, self.settings) for name, source in self.columns.items()}
         first = [todo[0](self.columns[name].column).alias(name) for name, todo in steps.items()]
         projections = [[*first, *(column.alias(name) for name, column in flags.items())]]
         for number in range(1, max(map(len, steps.values()))):
@@ -85,8 +86,7 @@ class Part:
                 values[name] = F.lit(None).cast(_TYPES.get(name, "string"))
             elif name in LISTS:
                 is_text = isinstance(self.columns[name].type, T.StringType)
-                parts = value.getField("parts") if is_text else value
-                values[name] = F.transform(parts, lambda part: part.try_cast("float")) if name == "visual_vector" else parts
+                values[name] = value.getField("parts") if is_text else value
                 wrong_types |= {name: value.getField("is_odd")} if is_text else {}
             else:
                 values[name] = value.getField("time") if name == "updated_at" else value
@@ -104,6 +104,8 @@ def _steps(name: str, source: SourceColumn, settings: SourceSettings) -> list[so
     kind, path, missing, is_identifier = source.type, source.path, settings.missing, name in IDENTIFIERS
     if name == "updated_at":
         return source_values.time_steps(kind, path, missing)
+    if name == "visual_vector":
+        return source_values.vector_steps(kind, path, settings.delimiter)
     if name not in LISTS:
         return source_values.text_steps(kind, path, missing, is_identifier)
     if isinstance(kind, T.StringType):

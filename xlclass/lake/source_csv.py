@@ -85,6 +85,7 @@ def _part(spark: SparkSession, layout: _Layout, paths: Sequence[str], settings: 
     columns = mapped_columns(_available(rows, layout, paths[0]), settings, _shown(layout, paths[0], settings))
     texts = [source.column for source in columns.values()]
     return Part(
+        settings,
         rows,
         columns,
         record=F.coalesce(F.col(_UNREADABLE), F.to_json(F.struct(*(source.column.alias(name) for name, source in columns.items())))),

@@ -165,6 +165,7 @@ class _Reader:
         available |= typed_columns(T.StructType([field for field in lines.schema if field.name != "value"]))  # partition folders
         columns = mapped_columns(available, self.settings, self.place)
         return Part(
+            self.settings,
             *self._with_inner(rows.drop("parsed"), columns),
             record=F.make_valid_utf8("value"),
             is_unreadable=F.isnotnull(F.col(f"_{len(roots)}")) | _has_rest(F.col("value")),

@@ -42,6 +42,7 @@ def typed_part(rows: DataFrame, settings: SourceSettings, place: str) -> Part:
     columns = mapped_columns(typed_columns(rows.schema), settings, place)
     texts = [source.column for name, source in columns.items() if name in _TEXTS and isinstance(source.type, T.StringType)]
     return Part(
+        settings,
         rows,
         columns,
         record=F.to_json(F.struct(*(_as_json(source).alias(name) for name, source in columns.items()))),

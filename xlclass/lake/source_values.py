@@ -71,6 +71,20 @@ def text_list_steps(path: Sequence[str], delimiter: str, missing: Sequence[str],
     return [*at_path, _present(missing), _parsed, _split(delimiter), _with_joined_odd, result]
 
 
+def vector_steps(kind: T.DataType, path: Sequence[str], delimiter: str) -> list[Step]:
+    """Make an array of float of a list, with null for an element that is no number; of a text the struct of `text_list_steps` with it as `parts`."""
+
+    def numbers(parts: Column) -> Column:
+        return F.transform(parts, lambda part: part.try_cast("float"))
+
+    def result(value: Column) -> Column:
+        return F.struct(numbers(value.getField("parts")).alias("parts"), value.getField("is_odd").alias("is_odd"))
+
+    if isinstance(kind, T.StringType):
+        return [_valid_at(path), _short_trimmed, _present(()), _parsed, _split(delimiter), result]
+    return [numbers if isinstance(kind, T.ArrayType) else lambda column: numbers(F.array(column))]
+
+
 def _as_text(column: Column) -> Column:
     return column.cast("string")
 

@@ -63,7 +63,7 @@ class Catalogue:
     @cached_property
     def rows(self) -> DataFrame:
         """The rows of all parts."""
-        return reduce(DataFrame.unionByName, (part.canonical(self.settings) for part in self.parts))
+        return reduce(DataFrame.unionByName, (part.canonical() for part in self.parts))
 
     @property
     def spark(self) -> SparkSession:
@@ -96,8 +96,8 @@ class Catalogue:
         selected = ids.select(F.col("video_id").alias("_selected_id"))
         parts = []
         for part in self.parts:
-            wanted = part.with_video_id(self.settings, part.rows, "_selected_id").join(selected, "_selected_id", how="left_semi")
-            parts.append(part.canonical(self.settings, wanted))
+            wanted = part.with_video_id(part.rows, "_selected_id").join(selected, "_selected_id", how="left_semi")
+            parts.append(part.canonical(wanted))
         return reduce(DataFrame.unionByName, parts)
 
     def deleted_since(self, version: str) -> DataFrame | None:
@@ -124,7 +124,7 @@ class Catalogue:
     def _deleted_ids(self, version: str) -> DataFrame:
         reader = self.spark.read.option("readChangeFeed", "true").option("startingVersion", int(version) + 1).option("endingVersion", int(self.version))
         changes = reader.table(self.name) if self.format == "table" else reader.format("delta").load(self.name)
-        deleted = self.parts[0].with_video_id(self.settings, changes.where("_change_type = 'delete'"), "_deleted_id")
+        deleted = self.parts[0].with_video_id(changes.where("_change_type = 'delete'"), "_deleted_id")
         return deleted.select(F.col("_deleted_id").alias("video_id")).distinct().join(self.rows.select("video_id"), "video_id", how="left_anti")
 
 
