@@ -188,7 +188,7 @@ WRONG = {  # settings, and what the job's last line has to contain
     "missing key": ("[source]\npath = 'demo'\n", "settings.toml: the key lake is missing"),
     "not TOML": ("source = [", "settings.toml cannot be read as TOML"),
     "missing taxonomy": (GOOD.replace("taxonomy.toml", "none.toml"), "taxonomy.file: there is no file"),
-    "missing path": (GOOD.replace("catalogue.jsonl", "none.parquet"), "settings.toml: source.path: cannot read"),
+    "missing path": (GOOD.replace("catalogue.jsonl", "none.parquet"), "settings.toml: source.path: there is no"),
     "missing column": (
         GOOD.replace('description = "description"', 'description = "plot"'),
         "catalogue.jsonl has no column plot; it has ",
