@@ -72,6 +72,9 @@ class Interruption:
     def _cancel(self) -> None:
         """Cancels Spark's jobs until the run has ended; later also asks the main thread to stop where it does not wait for a job."""
         seconds = 0.0
+        if self._context is not None:
+            with suppress(Exception):  # the JVM may have ended
+                self._context.setLogLevel("OFF")  # else executors print a stack for each task, after the job's last sentence
         while True:
             if self._context is not None:
                 with suppress(Exception):  # the JVM may have ended
