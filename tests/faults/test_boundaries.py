@@ -143,7 +143,7 @@ ONE_OF_EACH = [  # the last commit or note before the kill: each has predictions
 ]
 
 
-@pytest.mark.parametrize(("scenario", "name", "job"), ONE_OF_EACH)
+@pytest.mark.parametrize(("scenario", "name", "job"), [ONE_OF_EACH[0], *(pytest.param(*one, marks=pytest.mark.slow) for one in ONE_OF_EACH[1:])])
 def test_log_is_whole_after_a_backfill_that_ended_before_it(new_run, recorded, tmp_path, scenario, name, job):
     _check(new_run, recorded, tmp_path, scenario, recorded(scenario).names.index(name), job, goes_on=False)
 
