@@ -159,9 +159,9 @@ class _Reader:
         parsed = F.from_json(F.make_valid_utf8("value"), schema, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _UNREADABLE})
         rows = lines.withColumn("parsed", parsed).select("*", *(F.col("parsed").getField(key).alias(f"_{i}") for i, key in enumerate(schema.names)))
         taken = {key.lower() for source_name in asdict(self.settings.columns).values() for key in _beginnings(source_name)}
-        other_keys = [key for key in self.keys if key.lower() not in taken]
-        available = {key: SourceColumn(F.lit(None).cast("string"), T.StringType()) for key in other_keys}  # for the message about a missing key
-        available |= {key: SourceColumn(F.col(f"_{i}"), T.StringType()) for i, key in enumerate(roots)}
+        read = {key: SourceColumn(F.col(f"_{i}"), T.StringType()) for i, key in enumerate(roots)}
+        unread = SourceColumn(F.lit(None).cast("string"), T.StringType())  # for the message about a missing key
+        available = {key: read.get(key, unread) for key in self.keys if key in read or key.lower() not in taken} | read
         available |= typed_columns(T.StructType([field for field in lines.schema if field.name != "value"]))  # partition folders
         columns = mapped_columns(available, self.settings, self.place)
         return Part(
