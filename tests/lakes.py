@@ -1,5 +1,6 @@
 """Lakes and an encoder that take long to make. Each is made once per test run; a module that changes one works on a copy."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from samples import ROWS
+
+from xlclass.config import Columns, SourceSettings
 
 ODD_VIDEOS = [  # what the demo lacks and the cookbook's queries look for
     {"video_id": None, "title": "no identifier", "labels": []},
@@ -16,6 +19,7 @@ ODD_VIDEOS = [  # what the demo lacks and the cookbook's queries look for
     {"video_id": "copy1", "title": "We play the newest game with all our friends", "labels": [], "language": "de"},  # wrong declaration, uploaded twice
     {"video_id": "copy2", "title": "We play the newest game with all our friends", "labels": [], "language": "en"},
 ]
+PLAIN = Columns(tags="tags", labels="labels")
 
 
 @pytest.fixture(scope="session")
@@ -111,3 +115,20 @@ def analyst_lake(spark, made_once, demo_lake) -> Path:
         assert pipeline(folder, description="plot") == 2
 
     return made_once("analysts", fill) / "lake"
+
+
+@pytest.fixture
+def read(spark, settings_in, tmp_path):
+    """Reads a file or folder of the test's folder, and gives its rows by id."""
+
+    def read_rows(path, columns=PLAIN, **changes):
+        return {row["video_id"]: row for row in catalogue(path, columns, **changes).rows.collect()}
+
+    def catalogue(path, columns=PLAIN, **changes):
+        from xlclass.lake.sources import read_catalogue
+
+        source = dataclasses.replace(SourceSettings(str(tmp_path / path), columns=columns), **changes)
+        return read_catalogue(spark, dataclasses.replace(settings_in(tmp_path), source=source))
+
+    read_rows.catalogue = catalogue
+    return read_rows

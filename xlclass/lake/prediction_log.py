@@ -9,7 +9,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 
 from xlclass.lake.lease import Lease
-from xlclass.lake.staging import NUM_CHANGED, NUM_NEW, Plans, Rescoring, Staged, change_sums
+from xlclass.lake.staging import Plans, Rescoring, Staged, change_sums
 from xlclass.lake.tables import Lake
 from xlclass.schemas import PREDICTION_LOG, PREDICTIONS
 
@@ -20,7 +20,7 @@ def commit_predictions(lake: Lake, lease: Lease, predictions: Staged, app_id: st
     Raises:
         LakeError: another run took over the lease.
     """
-    if predictions.sums[NUM_NEW] + predictions.sums[NUM_CHANGED]:
+    if predictions.num_rows:
         lease.check()
         lake.commit(PREDICTIONS, predictions, app_id, version)
         _log(lake, lease, predictions.rows(lake.spark), app_id, version)

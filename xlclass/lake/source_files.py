@@ -5,10 +5,11 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any, TypeVar
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
@@ -17,8 +18,10 @@ from pyspark.sql import functions as F
 
 from xlclass.errors import SettingsError, SourceError
 
-_MIN_HEAD, _MAX_HEAD, _MAX_HEADS = 1 << 16, 1 << 20, 1 << 24  # bytes of a file that the driver reads, and of all files
+HEADER_BYTES, RECORD_BYTES = 1 << 16, 1 << 20  # of a file that the driver reads, for the header of CSV and the keys of JSON
+_MAX_HEADS = 1 << 24  # bytes of all files, unless a header needs more
 _THREADS = 16
+_T = TypeVar("_T")
 _ENDINGS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".tsv": "csv", ".tab": "csv"}
 _COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")  # endings that Hadoop's codecs read
 _BYTE_ORDER_MARKS = {
@@ -94,15 +97,20 @@ def version_of(files: Iterable[SourceFile]) -> str:
 
 def exists(spark: SparkSession, path: str) -> bool:
     """Whether a file or folder has exactly this path: then it is no pattern, even with brackets in its name."""
-    hadoop_path = spark._jvm.org.apache.hadoop.fs.Path(path)
-    return hadoop_path.getFileSystem(spark._jsc.hadoopConfiguration()).exists(hadoop_path)
+    file_system, hadoop_path = _located(spark, path)
+    return bool(file_system.exists(hadoop_path))
 
 
 def is_folder(spark: SparkSession, path: str) -> bool:
     """Whether a folder has exactly this path."""
+    file_system, hadoop_path = _located(spark, path)
+    return bool(file_system.exists(hadoop_path) and file_system.getFileStatus(hadoop_path).isDirectory())
+
+
+def _located(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    """Hadoop's file system of a path, and the path as it takes it."""
     hadoop_path = spark._jvm.org.apache.hadoop.fs.Path(path)
-    file_system = hadoop_path.getFileSystem(spark._jsc.hadoopConfiguration())
-    return file_system.exists(hadoop_path) and file_system.getFileStatus(hadoop_path).isDirectory()
+    return hadoop_path.getFileSystem(spark._jsc.hadoopConfiguration()), hadoop_path
 
 
 def literal_pattern(path: str) -> str:
@@ -135,16 +143,32 @@ def name_ending(path: str) -> str:
     return PurePosixPath(name.stem).suffix if name.suffix in _COMPRESSIONS else name.suffix
 
 
-def heads_of(spark: SparkSession, files: Sequence[SourceFile]) -> list[Head]:
-    """The first bytes of the files that are not empty.
+def read_each(files: Sequence[SourceFile], read: Callable[[str], _T], kind: str = "", advice: str = "") -> list[_T]:
+    """What `read`, which calls the JVM, gives for the path of each file, several at a time.
+
+    Raises:
+        SourceError: a file cannot be read; the sentence says as what `kind`, and ends with `advice`.
+    """
+
+    def checked(file: SourceFile) -> _T:
+        try:
+            return read(file.path)
+        except Py4JJavaError as error:
+            raise SourceError(f"source.path: {file.path} cannot be read{kind}: {error.java_exception.getMessage()}{advice}") from error
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(checked, files))
+
+
+def heads_of(spark: SparkSession, files: Sequence[SourceFile], most: int) -> list[Head]:
+    """The first bytes, at most so many, of the files that are not empty.
 
     Raises:
         SourceError: a file cannot be read, or its bytes are of another format than text.
     """
-    num_bytes = min(_MAX_HEAD, max(_MIN_HEAD, _MAX_HEADS // len(files)))
-    with ThreadPoolExecutor(_THREADS) as threads:
-        contents = threads.map(lambda file: _first_bytes(spark, file.path, num_bytes), files)
-        heads = [Head(file, content, len(content) == num_bytes) for file, content in zip(files, contents, strict=True)]
+    num_bytes = min(most, max(HEADER_BYTES, _MAX_HEADS // len(files)))
+    contents = read_each(files, lambda path: _first_bytes(spark, path, num_bytes))
+    heads = [Head(file, content, len(content) == num_bytes) for file, content in zip(files, contents, strict=True)]
     for head in heads:
         start = head.content[:16].lstrip().lower()
         for mark, (kind, advice) in _OTHER_FORMATS.items():
@@ -154,17 +178,13 @@ def heads_of(spark: SparkSession, files: Sequence[SourceFile]) -> list[Head]:
 
 
 def _first_bytes(spark: SparkSession, path: str, num_bytes: int) -> bytes:
-    jvm, configuration = spark._jvm, spark._jsc.hadoopConfiguration()
-    hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
+    file_system, hadoop_path = _located(spark, path)
+    codec = spark._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(spark._jsc.hadoopConfiguration()).getCodec(hadoop_path)
+    opened = file_system.open(hadoop_path)
     try:
-        codec = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(configuration).getCodec(hadoop_path)
-        opened = hadoop_path.getFileSystem(configuration).open(hadoop_path)
-        try:
-            return bytes((codec.createInputStream(opened) if codec else opened).readNBytes(num_bytes))
-        finally:
-            opened.close()
-    except Py4JJavaError as error:
-        raise SourceError(f"source.path: {path} cannot be read: {error.java_exception.getMessage()}") from error
+        return bytes((codec.createInputStream(opened) if codec else opened).readNBytes(num_bytes))
+    finally:
+        opened.close()
 
 
 def java_charset(spark: SparkSession, encoding: str) -> str:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -72,10 +73,10 @@ def _encoding_if_whole(head: Head, settings: SourceSettings) -> str | None:
     return encoding
 
 
-def records(content: bytes, encoding: str) -> Iterator[str]:
-    """The texts of the records in a file: one JSON array, or values after one another, over any number of lines.
+def records(content: bytes, encoding: str) -> Iterator[tuple[str, Any]]:
+    """The records in a file, as text and value: one JSON array, or values after one another, over any number of lines.
 
-    Where something is no JSON, the rest of its line is one record.
+    Where something is no JSON, the rest of its line is one record, with null as its value.
     """
     text, decoder = content.decode(encoding, errors="replace").removeprefix("\ufeff"), json.JSONDecoder()
     position = _next_value(text, 0)
@@ -83,12 +84,12 @@ def records(content: bytes, encoding: str) -> Iterator[str]:
         position = _next_value(text, position + 1)
     while position < len(text):
         try:
-            _, end = decoder.raw_decode(text, position)
+            value, end = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):
             line_end = text.find("\n", position)
-            end = len(text) if line_end < 0 else line_end
+            value, end = None, len(text) if line_end < 0 else line_end
         if text[position:end].strip(" \t\r\n,]"):
-            yield text[position:end]
+            yield text[position:end], value
         position = _next_value(text, end)
 
 
@@ -103,7 +104,7 @@ def _records_udf(encoding: str):  # type: ignore[no-untyped-def]
     @F.pandas_udf("array<string>")
     def records_of(contents: Iterator[pd.Series]) -> Iterator[pd.Series]:
         for batch in contents:
-            yield batch.map(lambda content: list(records(content, encoding)))
+            yield batch.map(lambda content: [text for text, _ in records(content, encoding)])
 
     return records_of
 
@@ -135,11 +136,7 @@ def _beginnings(source_name: str) -> list[str]:
 
 def _keys(head: Head, settings: SourceSettings) -> Iterator[str]:
     """The keys of the records in the head; those that cannot be parsed have none."""
-    for record in records(head.content, head.encoding(settings.encoding)):
-        try:
-            value = json.loads(record)
-        except (ValueError, RecursionError):
-            continue
+    for _, value in records(head.content, head.encoding(settings.encoding)):
         yield from value if isinstance(value, dict) else ()
 
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from xlclass.config import SourceSettings
-from xlclass.errors import SourceError
 from xlclass.lake.source_columns import Part, SourceColumn, mapped_columns, typed_columns
-from xlclass.lake.source_files import SourceFile, literal_pattern
+from xlclass.lake.source_files import SourceFile, literal_pattern, read_each
 
-_THREADS = 16
 _TEXTS = ("video_id", "title", "description", "channel_id")
 
 
@@ -26,9 +22,9 @@ def parquet_parts(spark: SparkSession, files: Sequence[SourceFile], settings: So
         SourceError: a file is damaged or no Parquet file, lacks a column that the settings name, or has it in a type that cannot be read.
     """
     paths: dict[str, list[str]] = {}
-    with ThreadPoolExecutor(_THREADS) as threads:
-        for file, schema in zip(files, threads.map(lambda file: _schema(spark, file.path), files), strict=True):
-            paths.setdefault(schema, []).append(file.path)
+    schemas = read_each(files, lambda path: _schema(spark, path), " as Parquet", ": replace it, or move it away")
+    for file, schema in zip(files, schemas, strict=True):
+        paths.setdefault(schema, []).append(file.path)
     reader = spark.read.option("basePath", folder) if folder else spark.read
     return [typed_part(reader.parquet(*map(literal_pattern, alike)), settings, alike[0]) for alike in paths.values()]
 
@@ -59,12 +55,9 @@ def _as_json(source: SourceColumn) -> Column:
 def _schema(spark: SparkSession, path: str) -> str:
     """The schema of a Parquet file as text, from its footer."""
     jvm, configuration = spark._jvm, spark._jsc.hadoopConfiguration()
+    file = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(jvm.org.apache.hadoop.fs.Path(path), configuration)
+    opened = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(file)
     try:
-        file = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(jvm.org.apache.hadoop.fs.Path(path), configuration)
-        opened = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(file)
-        try:
-            return str(opened.getFileMetaData().getSchema().toString())
-        finally:
-            opened.close()
-    except Py4JJavaError as error:
-        raise SourceError(f"source.path: {path} cannot be read as Parquet: {error.java_exception.getMessage()}: replace it, or move it away") from error
+        return str(opened.getFileMetaData().getSchema().toString())
+    finally:
+        opened.close()

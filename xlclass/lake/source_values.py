@@ -176,7 +176,7 @@ def field(value: Column, key: str) -> Column:
 def _with_joined(parts: Column) -> Column:
     """The parts, and as `text` one text of them all between separators; a null part is a space there, which `_tidied` finds."""
     text = F.concat(F.lit(_SEPARATOR), F.array_join(parts, _SEPARATOR, " "), F.lit(_SEPARATOR))
-    return F.struct(parts.alias("parts"), text.alias("text"), F.lit(False).alias("is_odd"))
+    return F.struct(parts.alias("parts"), text.alias("text"))
 
 
 def _with_joined_odd(value: Column) -> Column:
@@ -192,7 +192,8 @@ def _tidied(missing: Sequence[str], is_identifier: bool) -> Step:
     and checked once, and only lists that need it take this slow path.
     """
     words = "|".join("\\Q" + word.replace("\\E", "") + "\\E" for word in (*missing, *NOT_NUMBERS))
-    untidy = rf"\x1e(?:(?<={_EDGE}\x1e){'|(?<=[.]0' + chr(92) + 'x1e)' if is_identifier else ''}|{_EDGE}|\x1e|(?i:{words})\x1e)"
+    after_number = r"(?<=[.]0\x1e)|" if is_identifier else ""
+    untidy = rf"\x1e(?:(?<={_EDGE}\x1e)|{after_number}{_EDGE}|\x1e|(?i:{words})\x1e)"
     steps = (F.make_valid_utf8, _short_trimmed, _present(missing), _without_quotes, *([_identifier] if is_identifier else ()))
 
     def tidied(value: Column) -> Column:

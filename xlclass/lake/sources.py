@@ -24,7 +24,7 @@ from xlclass.config import Settings, SourceSettings
 from xlclass.errors import SourceError
 from xlclass.lake.source_columns import Part
 from xlclass.lake.source_csv import csv_parts
-from xlclass.lake.source_files import SourceFile, format_of, heads_of, is_folder, list_files, version_of
+from xlclass.lake.source_files import HEADER_BYTES, RECORD_BYTES, SourceFile, format_of, heads_of, is_folder, list_files, version_of
 from xlclass.lake.source_json import json_parts
 from xlclass.lake.source_parquet import parquet_parts, typed_part
 from xlclass.runtime.redaction import redacted
@@ -156,7 +156,7 @@ def first_sentence(error: PySparkException | Py4JJavaError) -> str:
 
 def _opened(spark: SparkSession, name: str, source: SourceSettings) -> Catalogue:
     source_format = source.format
-    if source_format in ("auto", "delta") and (source_format == "delta" or DeltaTable.isDeltaTable(spark, name)):
+    if source_format == "auto" and DeltaTable.isDeltaTable(spark, name):
         source_format = "delta"
     table = _delta_table(spark, name, source_format)
     if table is not None:
@@ -180,7 +180,7 @@ def _parts(spark: SparkSession, name: str, source_format: str, files: Sequence[S
     folder = name if is_folder(spark, name) else None
     if source_format == "parquet":
         return parquet_parts(spark, files, source, folder)
-    heads = heads_of(spark, files)
+    heads = heads_of(spark, files, HEADER_BYTES if source_format == "csv" else RECORD_BYTES)
     if not heads:
         raise SourceError(f"source.path: {name} is empty")
     return csv_parts(spark, heads, source, folder) if source_format == "csv" else json_parts(spark, heads, source, folder)

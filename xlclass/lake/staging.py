@@ -80,6 +80,11 @@ class Staged:
     schema: StructType
     sums: Mapping[str, int]
 
+    @property
+    def num_rows(self) -> int:
+        """The number of rows, from the sums of `change_sums`."""
+        return self.sums[NUM_NEW] + self.sums[NUM_CHANGED]
+
     def rows(self, spark: SparkSession) -> DataFrame:
         """The rows, read in this session: a merge runs in a session of its own, and uses rows of that session only.
 

@@ -90,7 +90,7 @@ class Chunks:
         with self.run.step("prepare") as step:
             step.num_expected = -(-plan.num_pending // plan.num_chunks)
             videos = self._prepare(plan, chunk)
-            step.num_rows += videos.sums[NUM_NEW] + videos.sums[NUM_CHANGED] if videos else 0
+            step.num_rows += videos.num_rows if videos else 0
         with self.run.step("encode") as step:
             step.num_expected = -(-(plan.num_pending + plan.num_stale) // plan.num_chunks)
             embeddings = self._encode(plan, chunk, videos)
@@ -166,9 +166,9 @@ class Chunks:
         rejected = None
         if embeddings and tally:
             rejected = self._reject_failed(plan, chunk, videos, embeddings)
-            num_before = videos.sums[NUM_NEW] + videos.sums[NUM_CHANGED] if videos else 0
+            num_before = videos.num_rows if videos else 0
             videos, embeddings = self._without_failed(plan, chunk, videos, embeddings)
-            tally[_NUM_FAILED_ROWS] = num_before - (videos.sums[NUM_NEW] + videos.sums[NUM_CHANGED] if videos else 0)
+            tally[_NUM_FAILED_ROWS] = num_before - (videos.num_rows if videos else 0)
         if videos:
             tally |= {name: videos.sums[name] for name in LANGUAGE_RULES}
         may_have_scores = not self.are_scored and bool(plan.num_stale or videos and videos.sums[NUM_CHANGED])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from xlclass.lake.lease import Lease
 from xlclass.lake.prediction_log import commit_predictions
-from xlclass.lake.staging import NUM_CHANGED, NUM_NEW, Staged
+from xlclass.lake.staging import Staged
 from xlclass.lake.tables import Lake
 from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS, Table
 
@@ -40,12 +40,12 @@ def commit_slice(lake: Lake, lease: Lease, rows: SliceRows, app_id: str, version
     """
     changed = set()
     for table, staged in ((REJECTED_VIDEOS, rows.rejected), (VIDEOS, rows.videos), (EMBEDDINGS, rows.embeddings)):
-        if staged and _num_rows(staged):
+        if staged and staged.num_rows:
             lease.check()
             lake.commit(table, staged, app_id, version)
             changed.add(table)
     predictions = rows.predictions() if rows.predictions else None
-    if predictions and _num_rows(predictions):
+    if predictions and predictions.num_rows:
         commit_predictions(lake, lease, predictions, app_id, version)
         changed |= {PREDICTIONS, PREDICTION_LOG}
     return changed
@@ -64,7 +64,3 @@ def delete_videos(lake: Lake, lease: Lease, ids: Staged, app_id: str, version: i
         lease.check()
         lake.delete(table, ids, app_id, version)
     return set(tables)
-
-
-def _num_rows(staged: Staged) -> int:
-    return staged.sums[NUM_NEW] + staged.sums[NUM_CHANGED]
