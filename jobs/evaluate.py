@@ -3,7 +3,6 @@
 import sys
 
 from xlclass.cli.job import run_job
-from xlclass.encoders import resolve_encoder
 from xlclass.evaluation.evaluate import evaluate
 from xlclass.evaluation.label_issues import find_label_issues
 from xlclass.lake.registry import Registry
@@ -16,7 +15,7 @@ def body(run: Run, _: object) -> None:
     champion = Registry(run.lake.root).champion()
     evaluation_id = evaluate(run, champion)
     find_label_issues(run, champion, evaluation_id)
-    print(summary(run, evaluation_id, champion, resolve_encoder(run.settings)))
+    print(summary(run, evaluation_id, champion))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from xlclass.cli.job import run_job
-from xlclass.encoders import resolve_encoder
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.report.tables import report_file, report_page
@@ -23,7 +22,7 @@ def body(run: Run, args: Namespace) -> None:
     """Reads the champion's newest evaluation and the tables around it; writes the page."""
     champion = Registry(run.lake.root).champion()
     file = report_file(run.lake, args.out)
-    write_whole(file, report_page(run, champion, resolve_encoder(run.settings)))
+    write_whole(file, report_page(run, champion))
     print(f"report: {file}")
 
 

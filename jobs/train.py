@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from xlclass.cli.job import run_job
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.training.promotion import promote_if_better
@@ -23,7 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def body(run: Run, args: Namespace) -> None:
     """Reads videos and embeddings; writes a model version and its events."""
-    version = train(run, resolve_encoder(run.settings))
+    version = train(run, resolve_encoders(run.settings))
     champion = promote_if_better(run, version) if args.promote else Registry(run.lake.root).champion()
     print(f"model version {version.name} in {version.folder}")
     if champion.name == version.name:

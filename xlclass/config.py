@@ -65,7 +65,10 @@ class EncoderSettings:
     """The encoder: "embedded" (MUSE), the folder of a SavedModel, or a TF-Hub handle; and its batch sizes."""
 
     model: str = "embedded"
+    extension: str = one_of("e5", "none", "both")  # of the embedded encoder: e5 encodes the languages that MUSE does not know; both: each text by both
     cache: str = "~/.cache/xlclass"  # a folder, or archive://NAME for an archive shipped by `spark-submit --archives FILE#NAME`
+    preprocessor: str = ""  # of a pair such as m-BERT or XLM-R: its folder, archive:// or TF-Hub handle; `model` is then the pair's encoder
+    pooling: str = one_of("mean", "cls")  # of a pair: the mean of the tokens' vectors, or the first token's
     languages: tuple[str, ...] = ()  # languages that a SavedModel was trained on; those of the embedded encoder are built in
     precision: str = one_of("float32", "bfloat16")  # of the embedded encoder; bfloat16 is faster on processors with amx_bf16 or avx512_bf16
     batch_texts: int = within(0, 65_536, 0)  # maximum texts in a batch; 0: 4,096 for the embedded encoder, 256 for others
@@ -114,6 +117,7 @@ class TrainingSettings:
     batch_size: int = within(1, 65_536, 64)
     max_epochs: int = within(1, 10_000, 60)
     patience: int = within(1, 10_000, 6)  # epochs without a lower validation loss, after which training stops
+    alignment_texts: int = within(0, 100_000, 4_000)  # unlabelled texts of languages that both encoders of a pair know, to align the second
     seed: int = within(0, 2**31 - 1, 7)
 
 

@@ -25,9 +25,10 @@ from xlclass import __file__ as package_file
 from xlclass.catalog import load_preparation
 from xlclass.catalog.taxonomy import load_taxonomy
 from xlclass.config import Settings, lake_root, load_settings
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.encoders.capacity import GIB, available_memory, format_size, parse_size, require_memory, worker_bytes
 from xlclass.encoders.contract import EncoderSpec
+from xlclass.encoders.pair import Encoders
 from xlclass.errors import EncoderError, LakeError, MachineError, XlclassError
 from xlclass.runtime.redaction import redacted
 from xlclass.runtime.requirements import DELTA, missing_jars, require_java
@@ -67,8 +68,8 @@ class _Context:
         return lake_root(self.settings, self.lake)
 
     @property
-    def encoder(self) -> EncoderSpec:
-        return self.results["encoder"]
+    def encoders(self) -> Encoders:
+        return self.results["encoders"]
 
     @property
     def spark(self) -> Any:
@@ -146,8 +147,8 @@ def _settings(context: _Context) -> str:
 
 
 def _encoder(context: _Context) -> str:
-    spec = context.results["encoder"] = resolve_encoder(context.settings)
-    return f"{spec.path}, digest {spec.digest[:16]} as recorded, encoder_id {spec.encoder_id[:16]}"
+    encoders = context.results["encoders"] = resolve_encoders(context.settings)
+    return "; ".join(f"{spec.path}, digest {spec.digest[:16]} as recorded, encoder_id {spec.encoder_id[:16]}" for spec in encoders.specs)
 
 
 def _lake(context: _Context) -> str:
@@ -220,7 +221,18 @@ def _executors(context: _Context) -> str:
 
 
 def _encoding(context: _Context) -> str:
-    """Encodes one sentence in every task, as the jobs do, and compares the vectors with the driver's."""
+    """Encodes one sentence with each encoder in every task, as the jobs do, and compares the vectors with the driver's."""
+    cosines = [_lowest_cosine(context, spec) for spec in context.encoders.specs]
+    if not min(cosines) >= _MIN_COSINE:
+        raise EncoderError(
+            f"an executor's vector has cosine {min(cosines):.4f} to the driver's, at least {_MIN_COSINE} is expected: give both the same TensorFlow and encoder"
+        )
+    num_tasks = context.spark.sparkContext.defaultParallelism
+    return f"{num_tasks} executor tasks encoded a sentence with each of {len(cosines)} encoders, cosine to the driver's vector {min(cosines):.5f}"
+
+
+def _lowest_cosine(context: _Context, spec: EncoderSpec) -> float:
+    """The lowest cosine between the vectors that every task and the driver compute for one sentence."""
     from pyspark.sql import functions as F
 
     from xlclass.encoders.batches import embed_column
@@ -229,15 +241,10 @@ def _encoding(context: _Context) -> str:
     from xlclass.pipeline.transforms import threads_of
 
     num_tasks = context.spark.sparkContext.defaultParallelism
-    embed = embed_udf(context.encoder, threads_of(context.spark))
+    embed = embed_udf(spec, threads_of(context.spark))
     rows = context.spark.range(0, num_tasks, 1, num_tasks).select(embed(F.lit(SENTENCE)).alias("vector")).collect()
-    expected = embed_column([SENTENCE], load_encoder(context.encoder), 1, len(SENTENCE))
-    cosine = lowest_cosine([bytes(row["vector"]) for row in rows], expected[0] or b"", context.encoder.dim)
-    if not cosine >= _MIN_COSINE:
-        raise EncoderError(
-            f"an executor's vector has cosine {cosine:.4f} to the driver's, at least {_MIN_COSINE} is expected: give both the same TensorFlow and encoder"
-        )
-    return f"{num_tasks} executor tasks encoded a sentence, cosine to the driver's vector {cosine:.5f}"
+    expected = embed_column([SENTENCE], load_encoder(spec), 1, len(SENTENCE))
+    return lowest_cosine([bytes(row["vector"]) for row in rows], expected[0] or b"", spec.dim)
 
 
 def lowest_cosine(packed: list[bytes], expected: bytes, dim: int) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from xlclass.encoders.contract import folder_digest
 from xlclass.errors import EncoderError
-from xlclass.runtime.files import written_whole
+from xlclass.runtime.files import sha256_of, written_whole
 
 
 def built_model(folder: Path, save: Callable[[str], None], build: bool = True) -> tuple[str, str]:
@@ -31,3 +32,23 @@ def built_model(folder: Path, save: Callable[[str], None], build: bool = True) -
     if digest != expected:
         raise EncoderError(f"the encoder in {folder} is damaged (digest {digest[:12]}, expected {expected[:12]}): remove that folder and run again")
     return str(model), digest
+
+
+def packaged_files(package: str, folder: str, digests: Mapping[str, str], distribution: str, missing: str) -> dict[str, Path]:
+    """Paths of the files `digests` in `folder` of an installed package, by name, after a check of their sha256 sums.
+
+    Raises:
+        EncoderError: the package is not installed (then the sentence is `missing`), or one of its files is missing or has another digest.
+    """
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise EncoderError(missing)
+    root = Path(found.submodule_search_locations[0]) / folder
+    for name, expected in digests.items():
+        file = root / name
+        if not file.is_file():
+            raise EncoderError(f"there is no {file}: install {distribution} again")
+        digest = sha256_of(file)
+        if digest != expected:
+            raise EncoderError(f"{file} has sha256 {digest[:12]}, expected {expected[:12]}: install {distribution} again")
+    return {name: root / name for name in digests}

@@ -33,7 +33,8 @@ class EncoderSpec:
 
     `path` is the folder of a SavedModel, or its location in a shipped archive (see `shipping.local_path`). `digest` is the sha256
     of its files (see `folder_digest`), checked before loading. `languages` are those that the encoder was trained on, empty if they
-    are unknown. A batch has at most `batch_texts` texts; their number times the longest is at most `batch_characters`.
+    are unknown. A batch has at most `batch_texts` texts; their number times the longest is at most `batch_characters`. A task of Spark
+    encodes about `task_texts`: some seconds, so that progress shows and a lost worker costs little.
     """
 
     path: str
@@ -43,6 +44,7 @@ class EncoderSpec:
     languages: tuple[str, ...] = ()
     batch_texts: int = 256
     batch_characters: int = 24_000
+    task_texts: int = 2_000
 
 
 def folder_digest(folder: Path) -> str:

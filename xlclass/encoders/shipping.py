@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import hashlib
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from xlclass.config import EncoderSettings, load_settings
@@ -53,18 +55,19 @@ def with_shipped_path(spec: EncoderSpec, location: str) -> EncoderSpec:
     return dataclasses.replace(spec, path=f"{location.rstrip('/')}/{relative}".removesuffix("/."))
 
 
-def pack_embedded(spec: EncoderSpec, folder: Path) -> Path:
-    """The embedded encoder's archive, written to `folder` under the digest of its SavedModel; equal files give equal bytes."""
-    cached = Path(spec.path).parent  # the model and its recorded digest, as `embedded_encoder` looks for them under its cache
-    archive = folder / f"muse-{spec.digest[:16]}.tar.gz"
+def pack_embedded(specs: Sequence[EncoderSpec], folder: Path) -> Path:
+    """The archive of the embedded encoders, written to `folder` under the digest of their SavedModels; equal files give equal bytes."""
+    digest = hashlib.sha256("".join(spec.digest for spec in specs).encode()).hexdigest()
+    archive = folder / f"encoders-{digest[:16]}.tar.gz"
+    cached = [Path(spec.path).parent for spec in specs]  # the model and its recorded digest, as they lie in the cache
     with (
         file_written_whole(archive) as draft,
         draft.open("wb") as raw,
         gzip.GzipFile("", "wb", 6, raw, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w") as tar,
     ):
-        for file in sorted(p for p in cached.rglob("*") if p.is_file()):
-            entry = tarfile.TarInfo(file.relative_to(cached.parent).as_posix())
+        for file in sorted(p for part in cached for p in part.rglob("*") if p.is_file()):
+            entry = tarfile.TarInfo(file.relative_to(cached[0].parent).as_posix())
             entry.size = file.stat().st_size
             with file.open("rb") as stream:
                 tar.addfile(entry, stream)
@@ -72,19 +75,19 @@ def pack_embedded(spec: EncoderSpec, folder: Path) -> Path:
 
 
 def main(conf: str, folder: str) -> None:
-    """Packs the embedded encoder of the settings in `conf`; if their cache is an archive, it is built in the default cache.
+    """Packs the embedded encoders of the settings in `conf`; if their cache is an archive, it is built in the default cache.
 
     Raises:
         EncoderError: the settings name another encoder.
     """
-    from xlclass.encoders import resolve_encoder
+    from xlclass.encoders import resolve_encoders
 
     settings = load_settings(conf)
     if settings.encoder.model != "embedded":
         raise EncoderError(f"{settings.file}: encoder.model: `make dist` packs the embedded encoder only; pack another with tar, with its digest in the name")
     if settings.encoder.cache.startswith(ARCHIVE):
         settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, cache=EncoderSettings().cache))
-    pack_embedded(resolve_encoder(settings), Path(folder))
+    pack_embedded(resolve_encoders(settings).specs, Path(folder))
 
 
 if __name__ == "__main__":

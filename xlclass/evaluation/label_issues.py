@@ -19,6 +19,7 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from xlclass.encoders.pair import Route
 from xlclass.lake import evaluations
 from xlclass.lake.runs import Run
 from xlclass.lake.session import require_workers
@@ -27,7 +28,7 @@ from xlclass.quality.crossfit import NUM_FOLDS, out_of_fold
 from xlclass.quality.label_quality import CHAMPION, JUDGED, OUT_OF_FOLD, mislabelled, worth_labelling
 from xlclass.quality.splits import group_column
 from xlclass.quality.test_set import labelled_videos, unseen_videos
-from xlclass.schemas import LABEL_ISSUES, PREDICTIONS, VIDEOS, unpack_vectors
+from xlclass.schemas import LABEL_ISSUES, PREDICTIONS, VIDEOS
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def judged_videos(run: Run, version: ModelVersion) -> DataFrame:
     categories = F.array(*(F.lit(name) for name in manifest["categories"]))
     indices = F.transform("labels", lambda name: (F.array_position(categories, name) - 1).cast("int"))
     labelled = labelled_videos(run.lake.read(VIDEOS).where("text_hash IS NOT NULL"), manifest).withColumn("labels", indices)
-    return _by_champion(run, version, unseen_videos(labelled), categories).unionByName(_out_of_fold(run, manifest, labelled.where("is_trained_on")))
+    return _by_champion(run, version, unseen_videos(labelled), categories).unionByName(_out_of_fold(run, version, labelled.where("is_trained_on")))
 
 
 def _by_champion(run: Run, version: ModelVersion, videos: DataFrame, categories: Column) -> DataFrame:
@@ -65,8 +66,9 @@ def _by_champion(run: Run, version: ModelVersion, videos: DataFrame, categories:
     )
 
 
-def _out_of_fold(run: Run, manifest: dict[str, Any], videos: DataFrame) -> DataFrame:
+def _out_of_fold(run: Run, version: ModelVersion, videos: DataFrame) -> DataFrame:
     """A sample of the training videos, the ones with the lowest hash, judged out of fold on the driver."""
+    manifest = version.manifest()
     fold = F.pmod(F.xxhash64(F.lit("fold"), group_column()), F.lit(NUM_FOLDS)).alias("fold")
     by_hash = videos.select("video_id", "language", "labels", "text_hash", fold).orderBy(F.xxhash64("video_id"), "video_id")
     sample = by_hash.limit(run.settings.labels.sample_videos).join(_vectors(run, manifest), ["video_id", "text_hash"], how="inner").toPandas()
@@ -74,7 +76,8 @@ def _out_of_fold(run: Run, manifest: dict[str, Any], videos: DataFrame) -> DataF
     labels = np.zeros((len(sample), len(manifest["categories"])), np.float32)
     for row, indices in enumerate(sample.labels):
         labels[row, indices] = 1
-    confidences = out_of_fold(unpack_vectors(sample.vector.tolist(), manifest["dim"]), labels, sample.fold.to_numpy(), sample.text_hash.to_numpy())
+    vectors = version.space().unpacked(sample.vector.tolist(), sample.encoder_id.tolist(), sample.language.tolist())
+    confidences = out_of_fold(vectors, labels, sample.fold.to_numpy(), sample.text_hash.to_numpy())
     sample = sample.assign(judge=OUT_OF_FOLD, labels=[list(map(int, indices)) for indices in sample.labels], confidences=confidences.tolist())
     judged = sample[~np.isnan(confidences).any(axis=1)]
     log.info("label issues: %s training videos were judged out of fold", f"{len(judged):,}")
@@ -95,6 +98,6 @@ def unlabelled_videos(run: Run, version: ModelVersion) -> DataFrame:
 
 
 def _vectors(run: Run, manifest: dict[str, Any]) -> DataFrame:
-    """video_id, text_hash and vector of the embeddings of the model version's encoder."""
-    rows = run.lake.embeddings_of(manifest["encoder_id"]).where(F.col("vector").isNotNull())
-    return rows.select("video_id", F.col("encode_key.text_hash").alias("text_hash"), "vector")
+    """video_id, text_hash, encoder_id and vector of the embeddings on the model version's route."""
+    rows = run.lake.embeddings_on(Route.of(manifest)).where(F.col("vector").isNotNull())
+    return rows.select("video_id", F.col("encode_key.text_hash").alias("text_hash"), "encoder_id", "vector")

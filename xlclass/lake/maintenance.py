@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.lake.staging import Plans
 from xlclass.lake.tables import Lake
-from xlclass.schemas import PREDICTION_LOG, RUNS, TABLES, Table
+from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, RUNS, TABLES, Table
 
 log = logging.getLogger(__name__)
 _MIN_FOLDER_SECONDS = 24 * 3600  # a younger folder without an event may belong to a training that still runs
@@ -38,6 +39,7 @@ class MaintenanceResult:
 
     log_rows: int
     run_rows: int
+    vectors: int
     folders: int
     tables_compacted: int
     files: int
@@ -46,14 +48,16 @@ class MaintenanceResult:
     def summary(self) -> str:
         """The result as a sentence to print."""
         return (
-            f"deleted {self.log_rows:,} rows of prediction_log, {self.run_rows:,} rows of runs, {self.folders:,} leftover folders "
+            f"deleted {self.log_rows:,} rows of prediction_log, {self.run_rows:,} rows of runs, {self.vectors:,} vectors of encoders "
+            f"that are no longer used, {self.folders:,} leftover folders "
             f"and {self.files:,} data files; tables compacted: {self.tables_compacted}"
         )
 
 
-def maintain(run: Run) -> MaintenanceResult:
+def maintain(run: Run, needed_encoders: Collection[str] = ()) -> MaintenanceResult:
     """Deletes and compacts in this order: old rows, leftovers, small files, files of old versions; earlier steps free files for the last.
 
+    Rows of `embeddings` by encoders that are not among `needed_encoders` are deleted too, unless that is empty.
     Before that it writes the log's rows that a killed run owes; the plan of that run stays.
 
     Raises:
@@ -67,7 +71,9 @@ def maintain(run: Run) -> MaintenanceResult:
         with run.step("old rows") as step:
             log_rows = _delete_rows(lake, PREDICTION_LOG, F.col("predicted_at") < _cutoff(run, retention.log_days)) if retention.log_days else 0
             run_rows = _delete_runs(run) if retention.runs_days else 0
-            step.num_rows = log_rows + run_rows
+            is_unused = ~F.col("encoder_id").isin(*needed_encoders)
+            vectors = _delete_rows(lake, EMBEDDINGS, is_unused) if needed_encoders else 0
+            step.num_rows = log_rows + run_rows + vectors
         with run.step("leftovers") as step:
             step.num_rows = num_folders = _remove_staged_rows(lake, plans) + _remove_model_folders(lake)
         with run.step("optimize") as step:
@@ -78,7 +84,7 @@ def maintain(run: Run) -> MaintenanceResult:
             for table in tables:
                 lease.check()
                 step.num_rows += lake.vacuum(table, retention.files_hours)
-    return MaintenanceResult(log_rows, run_rows, num_folders, num_compacted, step.num_rows)
+    return MaintenanceResult(log_rows, run_rows, vectors, num_folders, num_compacted, step.num_rows)
 
 
 def _cutoff(run: Run, days: int) -> datetime:

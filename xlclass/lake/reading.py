@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
+from xlclass.encoders.pair import Route
 from xlclass.errors import LakeError
 from xlclass.schemas import EMBEDDINGS, TABLES, VIDEOS, Table
 
@@ -68,9 +68,9 @@ def require_lake(root: str) -> str:
     )
 
 
-def embeddings_of(root: str, encoder_id: str) -> Any:
-    """The rows of `embeddings` that this encoder made, one per video, a `pyarrow.dataset.Dataset`; in Spark: `Lake.embeddings_of`."""
-    return dataset(root, EMBEDDINGS).filter(pc.field("encoder_id") == encoder_id)
+def embeddings_on(root: str, route: Route) -> Any:
+    """The rows of `embeddings` by the encoder for their language, one per video, a `pyarrow.dataset.Dataset`; in Spark: `Lake.embeddings_on`."""
+    return dataset(root, EMBEDDINGS).filter(route.expression())
 
 
 def require_contract(path: str, table: Table, names: Iterable[str]) -> None:

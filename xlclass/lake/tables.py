@@ -21,6 +21,7 @@ from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from xlclass.encoders.pair import Route
 from xlclass.errors import LakeError
 from xlclass.lake.reading import dataset, opened, require_contract
 from xlclass.lake.staging import NUM_CHANGED, NUM_NEW, Staged
@@ -73,9 +74,9 @@ class Lake:
         require_contract(self.path(table), table, rows.columns)
         return rows
 
-    def embeddings_of(self, encoder_id: str) -> DataFrame:
-        """The rows of `embeddings` that this encoder made, one per video; without Spark: `reading.embeddings_of`."""
-        return self.read(EMBEDDINGS).where(F.col("encoder_id") == encoder_id)
+    def embeddings_on(self, route: Route) -> DataFrame:
+        """The rows of `embeddings` by the encoder for their language, one per video; without Spark: `reading.embeddings_on`."""
+        return self.read(EMBEDDINGS).where(route.is_on_it())
 
     def warm_snapshots(self, *tables: Table) -> None:
         """Warms Delta's snapshot cache (about 1 s a table) so that it overlaps other work: a commit with an id needs the snapshot first."""

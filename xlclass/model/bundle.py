@@ -1,4 +1,4 @@
-"""A model version's folder: `head.keras`, `neighbours.npz` and `manifest.json`, which holds the digests of the others.
+"""A model version's folder: `head.keras`, `neighbours.npz`, `alignment.npz` and `manifest.json`, which holds the digests of the others.
 
 It is written by rename and read with its digests checked.
 """
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from xlclass.errors import ModelError
+from xlclass.model.alignment import Space, load_alignments, save_alignments
 from xlclass.model.calibration import LanguageMap, LanguageMaps, Platt
 from xlclass.model.chain import DecisionChain, Decisions
 from xlclass.model.head import Head
@@ -22,15 +23,19 @@ from xlclass.model.neighbours import NeighbourWeights, Propagation, Prototypes
 from xlclass.model.thresholds import Thresholds
 from xlclass.runtime.files import sha256_of, written_whole
 
-_HEAD, _NEIGHBOURS = _FILES = ("head.keras", "neighbours.npz")
+_HEAD, _NEIGHBOURS, _ALIGNMENT = _FILES = ("head.keras", "neighbours.npz", "alignment.npz")
 _TRAINING = "training"  # the prototypes of training videos, beside those of languages
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model version: its decision chain, and a manifest of what training used and decided; `train.py` lists its keys."""
+    """A model version: its decision chain, the space that its head sees, and a manifest of what training used and decided.
+
+    `train.py` lists the manifest's keys.
+    """
 
     chain: DecisionChain
+    space: Space
     manifest: dict[str, Any]
 
     @property
@@ -39,7 +44,7 @@ class Bundle:
         return tuple(self.manifest["categories"])
 
     def decide(self, vectors: np.ndarray, languages: list[str]) -> Decisions:
-        """Confidences and categories of `vectors (n, dim) float32` and their languages."""
+        """Confidences and categories of `vectors (n, dim) float32`, which are in the space, and their languages."""
         return self.chain.decide(vectors, languages)
 
 
@@ -51,6 +56,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
     with written_whole(folder, replace=True) as draft:
         bundle.chain.head.save(draft / _HEAD)
         np.savez(draft / _NEIGHBOURS, allow_pickle=False, **_arrays(bundle.chain))
+        save_alignments(draft / _ALIGNMENT, bundle.space.alignments)
         manifest = {**bundle.manifest, "chain": _parameters(bundle.chain), "files": {file: sha256_of(draft / file) for file in _FILES}}
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
         return bundle_digest(draft)
@@ -72,7 +78,8 @@ def read_manifest(folder: Path, digest: str) -> dict[str, Any]:
     manifest = {}
     if bundle_digest(folder) == digest:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    if not all((folder / file).is_file() and sha256_of(folder / file) == manifest.get("files", {}).get(file) for file in _FILES):
+    files = manifest.get("files", {})
+    if not files or not all((folder / file).is_file() and sha256_of(folder / file) == digest for file, digest in files.items()):
         raise ModelError(f"the model version in {folder} is damaged: its files are not those that training wrote; train it anew")
     return manifest
 
@@ -86,7 +93,14 @@ def load_bundle(folder: Path, digest: str) -> Bundle:
     """
     manifest = read_manifest(folder, digest)
     prototypes = _loaded_prototypes(folder / _NEIGHBOURS)
-    return Bundle(_chain(Head.load(folder / _HEAD), manifest["chain"], prototypes), manifest)
+    return Bundle(_chain(Head.load(folder / _HEAD), manifest["chain"], prototypes), _space(folder, manifest), manifest)
+
+
+def _space(folder: Path, manifest: Mapping[str, Any]) -> Space:
+    """The space of the version; one trained before there were pairs has the vectors of one encoder, as they are."""
+    if _ALIGNMENT not in manifest["files"]:
+        return Space(manifest["dim"], {manifest["encoder_id"]: manifest["dim"]}, {})
+    return Space(manifest["dim"], {part["encoder_id"]: part["dim"] for part in manifest["parts"]}, load_alignments(folder / _ALIGNMENT))
 
 
 @dataclass(frozen=True)
@@ -101,18 +115,22 @@ class ModelVersion:
         """Its bundle, loaded once per process."""
         return load_bundle(Path(self.folder), self.digest)
 
-    def require(self, encoder_id: str, preparation_version: str) -> None:
-        """Nothing, if it is whole and fits vectors of that encoder and texts of that preparation; without TensorFlow.
+    def require(self, preparation_version: str) -> None:
+        """Nothing, if it is whole and fits texts of that preparation; without TensorFlow.
 
         Raises:
             ModelError: it is damaged, or does not fit.
         """
-        manifest = self.manifest()
-        for key, value in (("encoder_id", encoder_id), ("preparation_version", preparation_version)):
-            if manifest[key] != value:
-                raise ModelError(
-                    f"model version {self.name} was trained on {key} {manifest[key][:16]}, the lake's vectors are of {value[:16]}: train a new version"
-                )
+        trained_on = self.manifest()["preparation_version"]
+        if trained_on != preparation_version:
+            raise ModelError(
+                f"model version {self.name} was trained on texts of the preparation {trained_on}, the settings give {preparation_version}: "
+                "train a new version, or set [text] back"
+            )
+
+    def space(self) -> Space:
+        """The space that its head sees, all files checked; without TensorFlow."""
+        return _space(Path(self.folder), self.manifest())
 
     def manifest(self) -> dict[str, Any]:
         """Its manifest, all files checked; without TensorFlow.

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from typing import Any
 
-from xlclass.encoders.contract import EncoderSpec
+from xlclass.encoders.pair import Encoders, Route
 from xlclass.lake.lease import Lease
 from xlclass.lake.prediction_log import settle
 from xlclass.lake.runs import Counts, Run
@@ -28,11 +29,13 @@ _TABLES = (CHANNELS, REJECTED_VIDEOS, VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTIO
 _DEFAULTS = BackfillOptions()
 
 
-def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: ModelVersion | None, options: BackfillOptions = _DEFAULTS) -> None:
+def backfill(run: Run, catalogue: Catalogue, feeds: Sequence[Encoders], version: ModelVersion | None, options: BackfillOptions = _DEFAULTS) -> None:
     """Brings the lake up to the catalogue: prepares, encodes and, if there is a model version, classifies.
 
+    Each of `feeds` gets all its vectors; the first are those that `version` was trained on.
+
     Raises:
-        ModelError: the model version does not fit the encoder or the preparation.
+        ModelError: the model version does not fit the preparation.
         LakeError: another run holds the lake, an unfinished plan differs from this run, or too many videos would be deleted.
     """
     run.source, run.source_version = catalogue.shown_name, catalogue.version
@@ -42,7 +45,9 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
             settle(run.lake, lease, plans)
             if options.abandon:
                 plans.drop()
-        intent = _intent(run, encoder, version, options)
+        routes = tuple({feed.route.encoder_ids: feed.route for feed in feeds}.values())
+        specs = {spec.encoder_id: spec for feed in feeds for spec in feed.specs}
+        intent = _intent(run, routes, version, options)
         plan, are_scored = None if options.abandon else plans.unfinished(), False
         if plan:
             require_same(plan, intent)
@@ -50,13 +55,13 @@ def backfill(run: Run, catalogue: Catalogue, encoder: EncoderSpec, version: Mode
             run.source, run.source_version = plan.source, plan.source_version
         else:
             if version:  # after `require_same`: if the settings changed since a kill, the names of the changed settings say more
-                version.require(encoder.encoder_id, run.preparation.version)
+                version.require(run.preparation.version)
             if not options.dry_run:
                 plans.drop()  # rows staged by a run that was killed while it planned
-            plan, are_scored = Planner(run, catalogue, plans, encoder, version, options).planned(intent)
+            plan, are_scored = Planner(run, catalogue, plans, routes, version, options).planned(intent)
         run.counts, run.rules = Counts(**plan.counts), dict(plan.rules)
         if not options.dry_run:
-            chunks = Chunks(run, plans, lease, encoder, version, options.languages, are_scored)
+            chunks = Chunks(run, plans, lease, routes, specs, version, options.languages, are_scored)
             scorer = Scorer(run, plans, lease, version, options.languages) if version and not are_scored else None
             _carry_out(plan, chunks, scorer)
 
@@ -75,12 +80,13 @@ def _lease(run: Run) -> Lease:
     return Lease(run.lake.root, run.run_id, run.job, run.settings.backfill.lease_seconds)
 
 
-def _intent(run: Run, encoder: EncoderSpec, version: ModelVersion | None, options: BackfillOptions) -> dict[str, Any]:
+def _intent(run: Run, routes: Sequence[Route], version: ModelVersion | None, options: BackfillOptions) -> dict[str, Any]:
     """Everything that decides the results, by dotted name, except the source's version: the plan holds the source's rows."""
     sections = dataclasses.asdict(run.settings)
     settings = {f"{name}.{key}": value for name in ("source", "encoder", "text", "taxonomy") for key, value in sections[name].items()}
     arguments = {f"--{name.replace('_', '-')}": getattr(options, name) for name in ("full", "since", "limit", "languages")}
-    versions = {"preparation": run.preparation.version, "encoder_id": encoder.encoder_id, "model_version": version.name if version else None}
+    encoder_ids = sorted({encoder_id for route in routes for encoder_id in route.encoder_ids})
+    versions = {"preparation": run.preparation.version, "encoder_id": encoder_ids, "model_version": version.name if version else None}
     return settings | arguments | versions
 
 

@@ -21,12 +21,13 @@ from xlclass.catalog.rules import REJECTING_RULES, WARNING_RULES, apply_rules, r
 from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.catalog.text import Preparation
 from xlclass.config import settings_digest
+from xlclass.encoders.pair import Route
 from xlclass.lake.source_columns import FIELDS
 from xlclass.lake.sources import Catalogue
 from xlclass.lake.tables import Lake
 from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline.transforms import classification_digest, encode_key
-from xlclass.schemas import CHANNELS, PREDICTIONS, VIDEOS
+from xlclass.schemas import CHANNELS, EMBEDDINGS, PREDICTIONS, VIDEOS
 
 CARRIED = ("language", "text_source", "text_quality", "visual_vector")  # columns that `embeddings` copies from the video
 _TEXTS = ("title", "description", "channel_id", "language", "updated_at")
@@ -156,36 +157,53 @@ def gone_ids(comparison: Comparison, lake: Lake) -> DataFrame:
     return lake.read(VIDEOS).select("video_id").join(comparison.rows.where("rule IS NULL").select("video_id"), "video_id", how="left_anti")
 
 
-def stale_embeddings(lake: Lake, encoder_id: str) -> DataFrame:
-    """video_id, is_new and has_vector of the lake's videos whose embedding by this encoder is missing or stale."""
-    return videos_to_embed(lake.read(VIDEOS), lake.embeddings_of(encoder_id), encoder_id).select("video_id", "is_new", "has_vector")
+def encoders_for(routes: Sequence[Route]) -> Column:
+    """The encoder_ids for the column `language`, each once: by each of the routes."""
+    return F.array_distinct(F.array(*(route.column() for route in routes)))
 
 
-def videos_to_embed(videos: DataFrame, embeddings: DataFrame, encoder_id: str) -> DataFrame:
-    """Videos whose embedding is missing or stale, with `is_new` and `has_vector`; `embeddings` are the rows of this encoder.
+def with_encoders(videos: DataFrame, routes: Sequence[Route]) -> DataFrame:
+    """A row per video and encoder that one of the routes has for its language, with `encoder_id`."""
+    encoder_id = routes[0].column() if len(routes) == 1 else F.explode(encoders_for(routes))
+    return videos.withColumn("encoder_id", encoder_id)
 
-    `is_new`: there is no row yet. `has_vector`: only metadata changed; keep the vector.
+
+def stale_embeddings(lake: Lake, routes: Sequence[Route]) -> DataFrame:
+    """video_id, encoder_id, is_new and has_vector of the lake's embeddings that are missing or stale."""
+    return videos_to_embed(lake.read(VIDEOS), lake.read(EMBEDDINGS), routes).select("video_id", "encoder_id", "is_new", "has_vector")
+
+
+def videos_to_embed(videos: DataFrame, embeddings: DataFrame, routes: Sequence[Route]) -> DataFrame:
+    """Videos whose embedding is missing or stale, a row per embedding, with `encoder_id`, `is_new` and `has_vector`.
+
+    `is_new`: there is no row yet. `has_vector`: only metadata changed; keep the vector. A row of `embeddings` by an encoder that is on no
+    route for the video's language keeps its vector, and follows the video's metadata: a video that moves to another encoder's language
+    leaves that encoder's row behind, and it must not be taken for the video's.
     """
-    stored = embeddings.select("video_id", F.struct("encode_key", *CARRIED).alias("stored"))
-    joined = videos.drop("is_new").join(stored, "video_id", how="left")
-    has_vector = F.coalesce(F.col("stored.encode_key").eqNullSafe(encode_key(encoder_id)), F.lit(False))
+    stored = embeddings.select("video_id", "encoder_id", F.struct("encode_key", *CARRIED).alias("stored"))
     has_metadata = F.struct(*(f"stored.{name}" for name in CARRIED)).eqNullSafe(F.struct(*CARRIED))
-    flagged = joined.withColumns({"is_new": F.col("stored").isNull(), "has_vector": has_vector})
-    return flagged.where(~(has_vector & has_metadata)).drop("stored")
+    has_vector = F.coalesce(F.col("stored.encode_key").eqNullSafe(encode_key()), F.lit(False))
+    on_route = with_encoders(videos.drop("is_new"), routes).join(stored, ["video_id", "encoder_id"], how="left")
+    flagged = on_route.withColumns({"is_new": F.col("stored").isNull(), "has_vector": has_vector}).where(~(F.col("has_vector") & has_metadata))
+    left_behind = videos.drop("is_new").join(stored, "video_id", how="inner").where(~F.array_contains(encoders_for(routes), F.col("encoder_id")))
+    kept = left_behind.where(~has_metadata).withColumns({"is_new": F.lit(False), "has_vector": F.lit(True)})
+    return flagged.unionByName(kept).drop("stored")
 
 
-def up_to_date(lake: Lake, encoder_id: str, version: ModelVersion | None) -> tuple[bool, bool]:
-    """Whether the encoder has an up-to-date embedding of every video, and whether `version` has scored all of its embeddings as they are.
+def up_to_date(lake: Lake, routes: Sequence[Route], version: ModelVersion | None) -> tuple[bool, bool]:
+    """Whether every video has an up-to-date embedding on each route, and whether `version` has scored all embeddings on its route as they are.
 
     It takes one pass over each table, and no join, unlike `videos_to_embed`.
     """
     embedding, score, nothing = ("video_id", "encode_key", *CARRIED), ("video_id", "input_digest"), F.lit(0).cast("bigint")
-    videos = lake.read(VIDEOS).withColumn("encode_key", encode_key(encoder_id))
-    embeddings = lake.embeddings_of(encoder_id).withColumn("input_digest", classification_digest(version) if version else nothing)
+    videos = with_encoders(lake.read(VIDEOS), routes).withColumn("encode_key", encode_key())
+    rows = lake.read(EMBEDDINGS).withColumn("input_digest", classification_digest(version) if version else nothing)
+    embeddings = rows.where(F.array_contains(encoders_for(routes), F.col("encoder_id")))
+    scored = F.when(Route.of(version.manifest()).is_on_it(), _digest(rows, score)).otherwise(nothing) if version else nothing
     predictions = lake.read(PREDICTIONS)
     digests = [
         videos.select(_digest(videos, embedding).alias("embedded"), nothing.alias("scored")),
-        embeddings.select(_digest(embeddings, embedding).alias("embedded"), _digest(embeddings, score).alias("scored")),
+        embeddings.select(_digest(embeddings, embedding).alias("embedded"), scored.alias("scored")),
         predictions.select(nothing.alias("embedded"), _digest(predictions, score).alias("scored")),
     ]
     difference = reduce(DataFrame.unionByName, digests).agg(F.bit_xor("embedded"), F.bit_xor("scored")).first()
@@ -212,11 +230,11 @@ def _digest(rows: DataFrame, names: Sequence[str]) -> Column:
 
 
 def stale_videos(lake: Lake, ids: DataFrame, num_ids: int) -> DataFrame:
-    """The videos of these ids, with the columns that `encode_videos` needs."""
+    """The videos of these ids and encoders, with the columns that `encode_videos` needs."""
     return (
         lake.read(VIDEOS)
         .join(broadcast_if_small(ids, num_ids), "video_id", how="inner")
-        .select("video_id", "title", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector")
+        .select("video_id", "encoder_id", "title", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector")
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -11,31 +13,34 @@ from pyspark.sql import functions as F
 from xlclass.catalog.rules import ENCODING_RULES, LANGUAGE_RULES
 from xlclass.encoders.batches import FAILED, NOT_FINITE
 from xlclass.encoders.contract import EncoderSpec
+from xlclass.encoders.pair import Route
 from xlclass.errors import EncoderError
 from xlclass.lake.lease import Lease
 from xlclass.lake.runs import Run, utc_now
 from xlclass.lake.session import in_background
 from xlclass.lake.staging import NUM_CHANGED, NUM_NEW, Plan, Plans, Staged, change_sums
 from xlclass.model.bundle import ModelVersion
-from xlclass.pipeline.changes import CARRIED, of_languages, videos_to_embed
+from xlclass.pipeline.changes import CARRIED, encoders_for, of_languages, videos_to_embed, with_encoders
 from xlclass.pipeline.commits import SliceRows, commit_slice, delete_videos
-from xlclass.pipeline.transforms import classify_embeddings, encode_key, encode_videos, prepare_videos, threads_of
+from xlclass.pipeline.transforms import classify_embeddings, encode_videos, prepare_videos, threads_of
 from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS, REJECTED_VIDEOS, VIDEOS, Table
 
 log = logging.getLogger(__name__)
-_TASK_VIDEOS = 2_000  # videos that a task encodes: seconds, so that progress shows and a lost worker costs little
 _MAX_FAILED = 0.5  # share of a chunk's texts that may fail; above it the encoder is broken, not the texts
-_NUM_ENCODED, _NUM_FRESH, _NUM_KEPT = "num_encoded", "num_fresh", "num_kept"
+_NUM_ENCODED, _NUM_KEPT = "num_encoded", "num_kept"
 _NUM_FAILED_ROWS = "num_failed_rows"  # rows of the source, in a chunk's tally next to the rules
 _FAILURES = dict(zip(ENCODING_RULES, (FAILED, NOT_FINITE), strict=True))
 
 
 @dataclass(frozen=True)
 class _ToEncode:
-    """Videos whose embedding is missing or stale, with `is_new` and `has_vector`: how many need a new vector, and how many keep theirs."""
+    """Videos whose embedding is missing or stale, with `encoder_id`, `is_new` and `has_vector`.
+
+    `num_fresh`: how many need a new vector of each encoder; `num_kept`: how many keep theirs.
+    """
 
     rows: DataFrame
-    num_fresh: int
+    num_fresh: Mapping[str, int]
     num_kept: int
 
 
@@ -43,13 +48,15 @@ class _ToEncode:
 class Chunks:
     """Carries out the chunks of a plan; encodes and classifies only videos in `languages`, unless that is empty.
 
+    `routes` say which encoders a language goes to, `specs` are these encoders by encoder_id.
     `are_scored`: before the plan, the version had scored every embedding of the encoder as it was. `changed`: tables with new commits.
     """
 
     run: Run
     plans: Plans
     lease: Lease
-    encoder: EncoderSpec
+    routes: tuple[Route, ...]
+    specs: Mapping[str, EncoderSpec]
     version: ModelVersion | None
     languages: tuple[str, ...]
     are_scored: bool
@@ -104,32 +111,39 @@ class Chunks:
         if pending is None:
             return None
         videos = prepare_videos(pending.rows(self.run.lake.spark), self.run.preparation, self.run.taxonomy)
-        return self.plans.stage(videos, _video_sums(), plan.plan_id, chunk, "videos")
+        return self.plans.stage(videos, self._video_sums(), plan.plan_id, chunk, "videos")
 
     def _encode(self, plan: Plan, chunk: int, videos: Staged | None) -> Staged | None:
         """The chunk's rows of `embeddings`, staged, with `is_new` and `is_encoded`; an up-to-date vector is copied."""
         todo = self._to_encode(plan, chunk, videos)
         if todo is None:
             return None
-        spark = self.run.lake.spark
-        num_tasks = encoding_tasks(todo.num_fresh, spark.sparkContext.defaultParallelism)
-        encoded = encode_videos(todo.rows.where("NOT has_vector"), self.encoder, num_tasks, threads_of(spark)).withColumn("is_encoded", F.lit(True))
-        if todo.num_kept:
-            encoded = encoded.unionByName(self._copied(todo.rows.where("has_vector")))
-        staged = self.plans.stage(encoded, _embedding_sums(), plan.plan_id, chunk, "embeddings")
-        num_failed = sum(staged.sums[rule] for rule in ENCODING_RULES)
-        if num_failed > max(_MAX_FAILED * todo.num_fresh, 10):
+        parts = [self._encoded(todo, spec) for spec in self._slowest_first() if todo.num_fresh[spec.encoder_id]]
+        if todo.num_kept or not parts:
+            parts.append(self._copied(todo.rows.where("has_vector")))
+        staged = self.plans.stage(reduce(DataFrame.unionByName, parts), _embedding_sums(), plan.plan_id, chunk, "embeddings")
+        num_failed, num_fresh = sum(staged.sums[rule] for rule in ENCODING_RULES), sum(todo.num_fresh.values())
+        if num_failed > max(_MAX_FAILED * num_fresh, 10):
             self.plans.drop_rows(plan.plan_id, chunk, "embeddings")  # a run with a repaired encoder encodes them again
-            raise EncoderError(
-                f"the encoder {self.encoder.path} failed on {num_failed:,} of {todo.num_fresh:,} texts: it is the encoder that is broken, not the texts"
-            )
+            paths = " or ".join(spec.path for spec in self.specs.values())
+            raise EncoderError(f"the encoder {paths} failed on {num_failed:,} of {num_fresh:,} texts: it is the encoder that is broken, not the texts")
         return staged
+
+    def _slowest_first(self) -> list[EncoderSpec]:
+        """The encoders, so that the longest tasks start first."""
+        return sorted(self.specs.values(), key=lambda spec: spec.task_texts)
+
+    def _encoded(self, todo: _ToEncode, spec: EncoderSpec) -> DataFrame:
+        """Rows of `embeddings` with new vectors of one encoder."""
+        spark = self.run.lake.spark
+        num_tasks = encoding_tasks(todo.num_fresh[spec.encoder_id], spark.sparkContext.defaultParallelism, spec.task_texts)
+        rows = todo.rows.where(~F.col("has_vector") & (F.col("encoder_id") == spec.encoder_id))
+        return encode_videos(rows, spec, num_tasks, threads_of(spark)).withColumn("is_encoded", F.lit(True))
 
     def _copied(self, videos: DataFrame) -> DataFrame:
         """Rows of `embeddings` with the vectors that these videos have already."""
-        encoder_id = self.encoder.encoder_id
-        vectors = self.run.lake.embeddings_of(encoder_id).select("video_id", "encoder_id", "vector")
-        copied = vectors.join(videos.drop("text"), "video_id", how="inner").withColumn("encode_key", encode_key(encoder_id))
+        vectors = self.run.lake.read(EMBEDDINGS).select("video_id", "encoder_id", "encode_key", "vector")
+        copied = vectors.join(videos.drop("text"), ["video_id", "encoder_id"], how="inner")
         return copied.select(*EMBEDDINGS.names, "is_new", F.lit(False).alias("is_encoded"))
 
     def _to_encode(self, plan: Plan, chunk: int, videos: Staged | None) -> _ToEncode | None:
@@ -141,24 +155,30 @@ class Chunks:
         parts = ([pending.rows] if pending else []) + ([stale.rows(self.run.lake.spark)] if stale else [])
         if not parts:
             return None
-        columns = ("video_id", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector")
+        columns = ("video_id", "encoder_id", "text", "text_hash", "preparation_version", *CARRIED, "is_new", "has_vector")
         rows = [part.select(*columns) for part in parts]
         chosen = of_languages(rows[0] if len(rows) == 1 else rows[0].unionByName(rows[1]), self.languages)
-        return _ToEncode(chosen, *chosen.agg(*_vector_sums().values()).first())
+        sums = chosen.agg(*(column.alias(name) for name, column in self._vector_sums().items())).first()
+        assert sums
+        return self._counted(chosen, sums.asDict())
 
     def _pending(self, plan: Plan, chunk: int, videos: Staged) -> _ToEncode:
         """The chunk's new videos, and its changed videos whose embedding is missing or stale; the latter are staged."""
-        lake, num_new = self.run.lake, videos.sums[NUM_NEW]
+        lake = self.run.lake
         rows = videos.rows(lake.spark)
-        new = rows.where("is_new").withColumn("has_vector", F.lit(False))
+        new = with_encoders(rows.where("is_new"), self.routes).withColumn("has_vector", F.lit(False))
         if not videos.sums[NUM_CHANGED]:
-            return _ToEncode(new, num_new, 0)
+            return self._counted(new, {**videos.sums, _NUM_KEPT: 0})
         changed = rows.where("NOT is_new")
-        embeddings = lake.embeddings_of(self.encoder.encoder_id).join(F.broadcast(changed.select("video_id")), "video_id", how="left_semi")
-        to_embed = videos_to_embed(changed, embeddings, self.encoder.encoder_id).select(new.columns)
-        staged = self.plans.stage(to_embed, _vector_sums(), plan.plan_id, chunk, "changed")
+        embeddings = lake.read(EMBEDDINGS).join(F.broadcast(changed.select("video_id")), "video_id", how="left_semi")
+        to_embed = videos_to_embed(changed, embeddings, self.routes).select(new.columns)
+        staged = self.plans.stage(to_embed, self._vector_sums(), plan.plan_id, chunk, "changed")
         staged_rows = staged.rows(lake.spark)
-        return _ToEncode(new.unionByName(staged_rows) if num_new else staged_rows, num_new + staged.sums[_NUM_FRESH], staged.sums[_NUM_KEPT])
+        sums = {name: number + videos.sums.get(name, 0) for name, number in staged.sums.items()}
+        return self._counted(new.unionByName(staged_rows) if videos.sums[NUM_NEW] else staged_rows, sums)
+
+    def _counted(self, rows: DataFrame, sums: Mapping[str, int]) -> _ToEncode:
+        return _ToEncode(rows, {encoder_id: sums[encoder_id] for encoder_id in self.specs}, sums[_NUM_KEPT])
 
     def _commit(self, plan: Plan, chunk: int, videos: Staged | None, embeddings: Staged | None) -> dict[str, int]:
         """The counts of the chunk, after its rows are scored and committed; videos on which the encoder failed are rejected."""
@@ -171,7 +191,8 @@ class Chunks:
             tally[_NUM_FAILED_ROWS] = num_before - (videos.num_rows if videos else 0)
         if videos:
             tally |= {name: videos.sums[name] for name in LANGUAGE_RULES}
-        may_have_scores = not self.are_scored and bool(plan.num_stale or videos and videos.sums[NUM_CHANGED])
+        can_move = len(self.specs) > 1  # then a changed video's embedding may be new, and its prediction not
+        may_have_scores = bool(plan.num_stale or videos and videos.sums[NUM_CHANGED]) and (can_move or not self.are_scored)
         with in_background(self.run.lake.spark, self._score, plan, chunk, embeddings, may_have_scores) as scoring:
             rows = SliceRows(rejected, videos, embeddings and embeddings.without("is_encoded"), scoring.result)
             self.changed |= commit_slice(self.run.lake, self.lease, rows, f"{plan.plan_id}/{chunk}")
@@ -182,7 +203,7 @@ class Chunks:
         if not embeddings or not self.version:
             return None
         self.run.lake.warm_snapshots(PREDICTION_LOG)
-        rows = embeddings.rows(self.run.lake.spark)
+        rows = embeddings.rows(self.run.lake.spark).where(Route.of(self.version.manifest()).is_on_it())
         if may_have_scores:
             rows = self._marked_by_predictions(rows)
         scored = classify_embeddings(rows, self.version, self.run.run_id, threads_of(rows.sparkSession))
@@ -203,7 +224,7 @@ class Chunks:
         """The rows of `rejected_videos` for the videos on which the encoder failed, staged."""
         columns = ("video_id", "title", "text", "language")
         stale = self.plans.staged(plan.plan_id, "stale", f"chunk={chunk}")
-        parts = [part.rows(self.run.lake.spark).select(*columns) for part in (videos, stale) if part]
+        parts = [part.rows(self.run.lake.spark).select(*columns).distinct() for part in (videos, stale) if part]
         row = F.to_json(F.struct(*columns))
         texts = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
         rows = texts.join(F.broadcast(self._failed(embeddings)), "video_id", how="inner")
@@ -212,15 +233,16 @@ class Chunks:
     def _without_failed(self, plan: Plan, chunk: int, videos: Staged | None, embeddings: Staged) -> tuple[Staged | None, Staged]:
         """The chunk's videos and embeddings without those on which the encoder failed, staged again."""
         spark, folder = self.run.lake.spark, (plan.plan_id, chunk)
+        failed = F.broadcast(self._failed(embeddings).select("video_id"))
         if videos:
-            failed = self._failed(embeddings).select("video_id")
-            kept = videos.rows(spark).join(F.broadcast(failed), "video_id", how="left_anti")
-            videos = self.plans.stage(kept, _video_sums(), *folder, "kept_videos")
-        return videos, self.plans.stage(embeddings.rows(spark).where(_failure().isNull()), change_sums(), *folder, "kept_embeddings")
+            kept = videos.rows(spark).join(failed, "video_id", how="left_anti")
+            videos = self.plans.stage(kept, self._video_sums(), *folder, "kept_videos")
+        return videos, self.plans.stage(embeddings.rows(spark).join(failed, "video_id", how="left_anti"), change_sums(), *folder, "kept_embeddings")
 
     def _failed(self, embeddings: Staged) -> DataFrame:
         """video_id and rule of the videos on which the encoder failed."""
-        return embeddings.rows(self.run.lake.spark).select("video_id", _failure().alias("rule")).where(F.col("rule").isNotNull())
+        rows = embeddings.rows(self.run.lake.spark).select("video_id", _failure().alias("rule")).where(F.col("rule").isNotNull())
+        return rows.groupBy("video_id").agg(F.min("rule").alias("rule")) if len(self.specs) > 1 else rows
 
     def _stage_rejected(self, rejected: DataFrame, plan: Plan, *names: object) -> Staged:
         """Those of the rows that `rejected_videos` does not have yet, staged as its new rows."""
@@ -237,30 +259,32 @@ class Chunks:
         self.run.counts.rows_ok -= tally.get(_NUM_FAILED_ROWS, 0)
         self.run.counts.rows_rejected += tally.get(_NUM_FAILED_ROWS, 0)
 
+    def _video_sums(self) -> dict[str, Column]:
+        """Sums over rows of `videos`: also how many new ones each encoder gets, how often a declaration was overruled, how many languages are unknown."""
+        overruled = (F.col("language_source") == "detected") & F.col("declared_language").isNotNull()
+        languages = dict(zip(LANGUAGE_RULES, (F.count_if(overruled), F.count_if(F.col("language_source") == "unknown")), strict=True))
+        chosen = encoders_for(self.routes)
+        encoders = {encoder_id: F.count_if(F.col("is_new") & F.array_contains(chosen, F.lit(encoder_id))) for encoder_id in self.specs}
+        return change_sums() | encoders | languages
 
-def encoding_tasks(num_texts: int, cores: int) -> int:
+    def _vector_sums(self) -> dict[str, Column]:
+        """Sums over rows with `encoder_id` and `has_vector`: how many need a vector of each encoder, and how many keep theirs."""
+        fresh = {encoder_id: F.count_if(~F.col("has_vector") & (F.col("encoder_id") == encoder_id)) for encoder_id in self.specs}
+        return fresh | {_NUM_KEPT: F.count_if("has_vector")}
+
+
+def encoding_tasks(num_texts: int, cores: int, task_texts: int) -> int:
     """The number of tasks that encode the texts: a multiple of the cores, so that no core idles while the last tasks run.
 
-    >>> encoding_tasks(0, 2), encoding_tasks(4_001, 2)
+    >>> encoding_tasks(0, 2, 2_000), encoding_tasks(4_001, 2, 2_000)
     (2, 4)
     """
-    return cores * max(1, -(-num_texts // (cores * _TASK_VIDEOS)))
-
-
-def _video_sums() -> dict[str, Column]:
-    """Sums over rows of `videos`: also how often the detector overruled a declaration, and how many languages are unknown."""
-    overruled = (F.col("language_source") == "detected") & F.col("declared_language").isNotNull()
-    return change_sums() | dict(zip(LANGUAGE_RULES, (F.count_if(overruled), F.count_if(F.col("language_source") == "unknown")), strict=True))
+    return cores * max(1, -(-num_texts // (cores * task_texts)))
 
 
 def _embedding_sums() -> dict[str, Column]:
     """Sums over rows of `embeddings`: also how many were encoded, and how many break each rule."""
     return change_sums() | {_NUM_ENCODED: F.count_if("is_encoded"), **{rule: F.count_if(_failure() == rule) for rule in ENCODING_RULES}}
-
-
-def _vector_sums() -> dict[str, Column]:
-    """Sums over rows with `has_vector`: how many need a vector, and how many keep theirs."""
-    return {_NUM_FRESH: F.count_if(~F.col("has_vector")), _NUM_KEPT: F.count_if("has_vector")}
 
 
 def _failure() -> Column:

@@ -13,7 +13,7 @@ from xlclass.catalog.channels import channel_profiles
 from xlclass.catalog.rules import ENCODING_RULES, LANGUAGE_RULES
 from xlclass.config import settings_digest
 from xlclass.encoders.capacity import SECONDS_PER_ROW
-from xlclass.encoders.contract import EncoderSpec
+from xlclass.encoders.pair import Route
 from xlclass.errors import LakeError
 from xlclass.lake.runs import Run, last_source_version, seconds_per_video
 from xlclass.lake.session import in_background, require_workers
@@ -53,12 +53,12 @@ class BackfillOptions:
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans one backfill."""
+    """Plans one backfill, whose embeddings are those on `routes`."""
 
     run: Run
     catalogue: Catalogue
     plans: Plans
-    encoder: EncoderSpec
+    routes: tuple[Route, ...]
     version: ModelVersion | None
     options: BackfillOptions
 
@@ -75,7 +75,7 @@ class Planner:
         with run.step("plan") as step:
             visual_dim = run.settings.source.visual_dim
             source = Input(self.catalogue, run.preparation, run.taxonomy, profile_version, visual_dim, run.started_at, self.options.since)
-            with in_background(run.lake.spark, up_to_date, run.lake, self.encoder.encoder_id, self.version) as checking:
+            with in_background(run.lake.spark, up_to_date, run.lake, self.routes, self.version) as checking:
                 comparison = compare(source, run.lake)
             step.num_rows = comparison.states.total()
             try:
@@ -135,7 +135,7 @@ class Planner:
 
     def _stale(self, ids: DataFrame | None) -> DataFrame:
         """The `stale_embeddings` of videos that are not among `ids`, cached."""
-        stale = stale_embeddings(self.run.lake, self.encoder.encoder_id)
+        stale = stale_embeddings(self.run.lake, self.routes)
         return (stale.join(ids, "video_id", how="left_anti") if ids is not None else stale).persist()
 
     def _stage_chunks(self, rows: DataFrame, plan: Plan, name: str) -> None:

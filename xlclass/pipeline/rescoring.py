@@ -10,10 +10,10 @@ import uuid
 from dataclasses import dataclass
 from functools import cached_property
 
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from xlclass.encoders.pair import Route
 from xlclass.lake.lease import Lease
 from xlclass.lake.prediction_log import commit_predictions, end_rescoring
 from xlclass.lake.runs import Run, Step
@@ -27,7 +27,7 @@ from xlclass.schemas import EMBEDDINGS, PREDICTION_LOG, PREDICTIONS
 
 @dataclass
 class Scorer:
-    """Rescores with one model version the embeddings of its encoder; only those in `languages`, unless that is empty."""
+    """Rescores with one model version the embeddings on its route; only those in `languages`, unless that is empty."""
 
     run: Run
     plans: Plans
@@ -58,7 +58,7 @@ class Scorer:
             stale.unpersist()
 
     def _are_scored(self) -> bool:
-        """Whether the version has scored all embeddings of its encoder as they are: by one pass over each table."""
+        """Whether the version has scored all embeddings on its route as they are: by one pass over each table."""
         return have_same_rows(self._digests(), self.run.lake.read(PREDICTIONS).select("video_id", "input_digest"))
 
     def _stale(self) -> DataFrame:
@@ -69,15 +69,15 @@ class Scorer:
         return stale.select("video_id", F.col("scored_digest").isNull().alias("is_new"))
 
     def _digests(self, *names: str) -> DataFrame:
-        """video_id, input_digest and these columns of the encoder's embeddings."""
+        """video_id, input_digest and these columns of the embeddings on the route."""
         return self._embeddings().select("video_id", classification_digest(self.version).alias("input_digest"), *names)
 
     def _embeddings(self) -> DataFrame:
-        return self.run.lake.embeddings_of(self._encoder_id)
+        return self.run.lake.embeddings_on(self._route)
 
     @cached_property
-    def _encoder_id(self) -> str:
-        return str(self.version.manifest()["encoder_id"])
+    def _route(self) -> Route:
+        return Route.of(self.version.manifest())
 
     def _score_some(self, rows: DataFrame) -> None:
         """Scores the rows, which have `is_new`, stages and merges them."""
@@ -92,7 +92,7 @@ class Scorer:
     def _score_all(self) -> int:
         """Replaces `predictions` in one commit, from which the log is then filled, and gives the number of rows; nothing is staged."""
         lake = self.run.lake
-        if not lake.scan(EMBEDDINGS, "video_id", where=pc.field("encoder_id") == self._encoder_id, limit=1):
+        if not lake.scan(EMBEDDINGS, "video_id", where=self._route.expression(), limit=1):
             return 0
         rescoring = self._new_rescoring()
         self.plans.begin_rescoring(rescoring)

@@ -15,6 +15,7 @@ from xlclass.catalog.text import Preparation
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import embed_udf, freeze_loaded, set_up_task
 from xlclass.lake.session import require_workers
+from xlclass.model.alignment import Space
 from xlclass.model.bundle import ModelVersion
 from xlclass.model.chain import Decisions
 from xlclass.schemas import PART_TEXT, VECTOR_DTYPE, pack_vectors
@@ -87,19 +88,22 @@ def _known_labels(taxonomy: Taxonomy) -> Column:
     return F.coalesce(F.array_distinct(F.array_compact(ids)), F.array().cast("array<string>"))
 
 
-def encode_key(encoder_id: str) -> Column:
-    """The encode_key of a row of `videos` as it is now."""
-    return F.struct("text_hash", "preparation_version", F.lit(encoder_id).alias("encoder_id"), F.lit(PART_TEXT).alias("part"))
+def encode_key() -> Column:
+    """The encode_key of a row of `videos` as it is now, for the encoder in its column `encoder_id`."""
+    return F.struct("text_hash", "preparation_version", "encoder_id", F.lit(PART_TEXT).alias("part"))
 
 
 def encode_videos(videos: DataFrame, spec: EncoderSpec, num_partitions: int, threads: int) -> DataFrame:
-    """Rows of `embeddings`, with `is_new`, from rows of `videos` with `is_new`; the texts are spread over `num_partitions` tasks first."""
+    """Rows of `embeddings`, with `is_new`, from rows of `videos` with `encoder_id`, which is that of `spec`, and `is_new`.
+
+    The texts are spread over `num_partitions` tasks first.
+    """
     require_workers(videos.sparkSession)
     embed = embed_udf(spec, threads)
     return videos.repartition(num_partitions).select(
         "video_id",
-        F.lit(spec.encoder_id).alias("encoder_id"),
-        encode_key(spec.encoder_id).alias("encode_key"),
+        "encoder_id",
+        encode_key().alias("encode_key"),
         "language",
         "text_source",
         "text_quality",
@@ -115,9 +119,12 @@ def classification_digest(version: ModelVersion) -> Column:
 
 
 def classify_embeddings(embeddings: DataFrame, version: ModelVersion, run_id: str, threads: int) -> DataFrame:
-    """Rows of `predictions`, with `is_new` if the rows of `embeddings` have it: the model version over one table, no join, no encoding."""
+    """Rows of `predictions`, with `is_new` if the rows of `embeddings` have it: the model version over one table, no join, no encoding.
+
+    `embeddings` has the rows on the version's route, one per video.
+    """
     require_workers(embeddings.sparkSession)
-    return embeddings.select("*", _decide_udf(version, threads)("vector", "language").alias("decision")).select(
+    return embeddings.select("*", _decide_udf(version, threads)("vector", "language", "encoder_id").alias("decision")).select(
         "video_id",
         "language",
         *(f"decision.{name}" for name in ("top_category", "top_confidence", "categories", "confidences")),
@@ -140,18 +147,25 @@ def threads_of(spark: SparkSession) -> int:
 
 def _decide_udf(version: ModelVersion, threads: int) -> Any:
     @F.arrow_udf(_DECISION)  # Arrow arrays: Spark interprets functions over lists, which takes a core-second for 100,000 videos
-    def decide(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
+    def decide(batches: Iterator[tuple[pa.Array, pa.Array, pa.Array]]) -> Iterator[pa.Array]:
         set_up_task(threads)
         bundle = version.load()
-        for vectors, languages in batches:
+        for vectors, languages, encoder_ids in batches:
             valid = vectors.is_valid()
-            decisions = bundle.decide(_unpacked(vectors.filter(valid), bundle.manifest["dim"]), languages.filter(valid).to_pylist())
+            codes = languages.filter(valid).to_pylist()
+            decisions = bundle.decide(_in_space(bundle.space, vectors.filter(valid), codes, encoder_ids.filter(valid)), codes)
             has_vector = valid.to_numpy(zero_copy_only=False)
             rows = np.where(has_vector, has_vector.cumsum() - 1, has_vector.sum())  # the row after the last one is for videos without a text
             yield _as_struct(decisions, bundle.categories).take(pa.array(rows))
         freeze_loaded(version)
 
     return decide.asNondeterministic()
+
+
+def _in_space(space: Space, vectors: pa.Array, languages: list[str], encoder_ids: pa.Array) -> np.ndarray:
+    """The vectors in the space, `(n, dim) float32`."""
+    ids, codes = np.asarray(encoder_ids.to_pylist(), object), np.asarray(languages, object)
+    return space.of(ids, codes, lambda rows, dim: _unpacked(vectors.take(pa.array(rows)), dim))
 
 
 def _unpacked(vectors: pa.Array, dim: int) -> np.ndarray:

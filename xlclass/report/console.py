@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from xlclass.encoders.contract import EncoderSpec
+from xlclass.encoders.pair import Route
 from xlclass.lake.runs import Run
 from xlclass.model.bundle import ModelVersion
 from xlclass.quality.metrics import wilson
-from xlclass.report.elements import GROUPS, group_of
+from xlclass.report.elements import GROUPS, KnownLanguages, group_of
 from xlclass.schemas import LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE
 
 
@@ -32,14 +32,15 @@ class LanguageLine:
     top1_at_50: float | None = None
 
 
-def summary(run: Run, evaluation_id: str, version: ModelVersion, encoder: EncoderSpec) -> str:
+def summary(run: Run, evaluation_id: str, version: ModelVersion) -> str:
     """The summary table of an evaluation as text, read from the lake's tables."""
     of_evaluation = pc.field("evaluation_id") == evaluation_id
     confidences = run.lake.scan(LANGUAGE_CONFIDENCE, "language", "num_videos", "mean_confidence", where=of_evaluation)
     scores = run.lake.scan(LANGUAGE_ACCURACY, "language", "support", "top1", "majority_baseline", "top1_at_50", where=of_evaluation)
     by_language = {score["language"]: score for score in scores}
     lines = [LanguageLine(**row, **_score_fields(by_language.get(row["language"]))) for row in confidences]
-    return language_table(lines, version.manifest()["languages"], encoder.languages) + f"\n\ntables: {run.lake.root}"
+    manifest = version.manifest()
+    return language_table(lines, manifest["languages"], Route.of(manifest).known_languages) + f"\n\ntables: {run.lake.root}"
 
 
 def _score_fields(score: dict[str, Any] | None) -> dict[str, Any]:
@@ -50,11 +51,11 @@ def _score_fields(score: dict[str, Any] | None) -> dict[str, Any]:
     return counts | {name: score[name] for name in ("majority_baseline", "top1_at_50")}
 
 
-def language_table(lines: Sequence[LanguageLine], training_languages: Sequence[str], encoder_languages: Sequence[str]) -> str:
+def language_table(lines: Sequence[LanguageLine], training_languages: Sequence[str], known_languages: KnownLanguages) -> str:
     """The table as text: the languages by group in the order of GROUPS, most videos first, then the total of each group."""
     groups: dict[str, list[LanguageLine]] = {key: [] for key in GROUPS}
     for line in sorted(lines, key=lambda line: (-line.num_videos, line.language)):
-        groups[group_of(line.language, training_languages, encoder_languages)].append(line)
+        groups[group_of(line.language, training_languages, known_languages)].append(line)
     rows = ["language    videos    test   top-1   95 % interval   majority   mean confidence   top-1 at 50 %"]
     rows += [_row(line) for group in groups.values() for line in group]
     rows.append("")

@@ -13,9 +13,11 @@ from markupsafe import Markup
 Row = dict[str, Any]
 GROUPS = {
     "training": "training languages",
-    "supported": "other languages supported by the encoder",
-    "unsupported": "languages not supported by the encoder",
+    "supported": "other languages that the first encoder knows",
+    "second": "languages that only the second encoder knows",
+    "unsupported": "languages that no encoder knows",
 }
+KnownLanguages = Sequence[Collection[str]]  # of each encoder in turn
 MAX_CARDS = 24  # charts of a section that are visible at first; the rest is folded
 _MAX_CHARACTERS = 300  # of a cell
 
@@ -90,14 +92,14 @@ class About:
     model_version: str
     created_at: str
     training_languages: Sequence[str]
-    encoder_languages: Sequence[str]
+    known_languages: KnownLanguages
     categories: Mapping[str, str]
     evaluated_at: str | None = None
     num_videos: Mapping[str, int] = field(default_factory=dict)  # by language
 
     def group(self, language: str) -> str:
         """The group of `language`, a key of GROUPS."""
-        return group_of(language, self.training_languages, self.encoder_languages)
+        return group_of(language, self.training_languages, self.known_languages)
 
     def order(self, language: str) -> tuple[int, int, str]:
         """Sort key of a language: by group in the order of GROUPS, then most videos first."""
@@ -118,13 +120,15 @@ class About:
         return self.categories.get(name or "", name or "–")
 
 
-def group_of(language: str, training_languages: Collection[str], encoder_languages: Collection[str]) -> str:
+def group_of(language: str, training_languages: Collection[str], known_languages: KnownLanguages) -> str:
     """The group of `language`, a key of GROUPS.
 
-    >>> [group_of(language, ["en"], ["en", "de"]) for language in ("en", "de", "ka")]
-    ['training', 'supported', 'unsupported']
+    >>> [group_of(language, ["en"], [["en", "de"], ["de", "ka"]]) for language in ("en", "de", "ka", "und")]
+    ['training', 'supported', 'second', 'unsupported']
     """
-    return "training" if language in training_languages else "supported" if language in encoder_languages else "unsupported"
+    if language in training_languages:
+        return "training"
+    return next((group for group, known in zip(("supported", "second"), known_languages, strict=False) if language in known), "unsupported")
 
 
 def by_language(rows: Iterable[Row]) -> dict[str, Row]:

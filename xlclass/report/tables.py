@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from xlclass.encoders.contract import EncoderSpec
+from xlclass.encoders.pair import Route
 from xlclass.errors import SettingsError
 from xlclass.lake.runs import Run, utc_now
 from xlclass.lake.tables import Lake
@@ -28,7 +28,7 @@ _ISSUE_COLUMNS = ("language", "issue", "score", "reason")
 _VIDEO_COLUMNS = ("title", "labels", "top_category", "top_confidence")
 
 
-def report_page(run: Run, version: ModelVersion, encoder: EncoderSpec) -> str:
+def report_page(run: Run, version: ModelVersion) -> str:
     """The page about `version` and its newest evaluation, as HTML; sections without data say what is missing."""
     with run.step("report") as step:
         evaluation_id, evaluated_at = _newest_evaluation(run.lake, version.name)
@@ -37,7 +37,7 @@ def report_page(run: Run, version: ModelVersion, encoder: EncoderSpec) -> str:
             model_version=version.name,
             created_at=utc_now().strftime("%Y-%m-%d %H:%M"),
             training_languages=version.manifest()["languages"],
-            encoder_languages=encoder.languages,
+            known_languages=Route.of(version.manifest()).known_languages,
             categories=run.taxonomy.names,
             evaluated_at=evaluated_at,
         )

@@ -16,20 +16,20 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from xlclass.config import GateSettings
+from xlclass.encoders.pair import Route
 from xlclass.errors import ModelError
 from xlclass.lake.model_events import BY_HAND, CANDIDATE, History
-from xlclass.lake.reading import dataset, embeddings_of
+from xlclass.lake.reading import dataset, embeddings_on
 from xlclass.lake.registry import Registry, is_whole
 from xlclass.model.bundle import Bundle, ModelVersion
 from xlclass.quality.gate import Answers, Verdict, judge
 from xlclass.quality.test_set import VIDEO_COLUMNS, shared_test_set
-from xlclass.schemas import PREDICTIONS, VIDEOS, unpack_vectors
+from xlclass.schemas import PREDICTIONS, VIDEOS
 
 if TYPE_CHECKING:
     from xlclass.lake.runs import Run
 
 log = logging.getLogger(__name__)
-_MADE_BY = ("encoder_id", "preparation_version")  # must be the same for vectors and a version
 
 
 def promote_if_better(run: Run, version: ModelVersion) -> ModelVersion:
@@ -58,15 +58,15 @@ def promote_if_better(run: Run, version: ModelVersion) -> ModelVersion:
 
 
 def _usable(champion: ModelVersion, challenger: ModelVersion, sentence: str) -> ModelVersion:
-    """The champion, if it can be used on the lake's vectors, which are of the challenger's encoder and preparation.
+    """The champion, if it can be used on the lake's vectors, which are of the challenger's preparation.
 
     Raises:
-        ModelError: it is damaged, or of another encoder or preparation.
+        ModelError: it is damaged, or of another preparation.
     """
-    if not (is_whole(champion) and all(champion.manifest()[key] == challenger.manifest()[key] for key in _MADE_BY)):
+    if not (is_whole(champion) and champion.manifest()["preparation_version"] == challenger.manifest()["preparation_version"]):
         raise ModelError(
             f"model version {challenger.name} does not become the champion ({sentence}), and the champion {champion.name} cannot be used: it is damaged, "
-            "or of another encoder or preparation than the lake's vectors; "
+            "or of another preparation than the lake's texts; "
             f"set the settings back, or take the new one by xlclass models promote {challenger.name} --force REASON"
         )
     return champion
@@ -143,7 +143,8 @@ def _decided(bundle: Bundle, vectors: pd.DataFrame) -> pd.DataFrame:
     with_text = vectors[vectors.vector.notna()]
     answers = pd.DataFrame({"video_id": vectors.video_id, "top_category": None, "top_confidence": np.nan, "is_given": False})
     if len(with_text):
-        decisions = bundle.decide(unpack_vectors(with_text.vector.tolist(), bundle.manifest["dim"]), with_text.language.tolist())
+        languages = with_text.language.tolist()
+        decisions = bundle.decide(bundle.space.unpacked(with_text.vector.tolist(), with_text.encoder_id.tolist(), languages), languages)
         answers.loc[with_text.index, "top_category"] = np.array(bundle.categories, object)[decisions.top]
         answers.loc[with_text.index, "top_confidence"] = decisions.confidences[np.arange(len(with_text)), decisions.top].astype(np.float64)
         answers.loc[with_text.index, "is_given"] = decisions.passed.any(axis=1)
@@ -151,8 +152,8 @@ def _decided(bundle: Bundle, vectors: pd.DataFrame) -> pd.DataFrame:
 
 
 def _vectors(root: str, manifest: Mapping[str, Any], videos: pd.DataFrame) -> pd.DataFrame:
-    """video_id, encode_key, language and vector of the videos, from rows of the version's encoder and preparation and of the present text."""
-    rows = _rows(embeddings_of(root, manifest["encoder_id"]), ["video_id", "encode_key", "language", "vector"], videos.video_id)
+    """video_id, encoder_id, encode_key, language and vector of the videos, on the version's route, of its preparation and of the present text."""
+    rows = _rows(embeddings_on(root, Route.of(manifest)), ["video_id", "encoder_id", "encode_key", "language", "vector"], videos.video_id)
     texts = dict(zip(videos.video_id, videos.text_hash, strict=True))
     keys = zip(rows.video_id, rows.encode_key, strict=True)
     return rows[[key["preparation_version"] == manifest["preparation_version"] and key["text_hash"] == texts[video] for video, key in keys]]

@@ -1,6 +1,7 @@
 """Sample to model version: a driver-collected sample of the training languages, a head, and the registry's events.
 
-The manifest of a model version holds: model_version, training_fingerprint, encoder_id, dim, preparation_version,
+The manifest of a model version holds: model_version, training_fingerprint, encoder (its settings), parts (encoder_id, dim and languages of each
+encoder), encoder_id (of the first) and dim (of the space that the head sees), alignment (how vectors get there), preparation_version,
 categories (in the order of the head's outputs), chain (the numbers of the decision chain, see `model/bundle.py`), languages, split (salt and
 shares), versions_read (Delta versions), seed, settings, num_videos per side, metrics, curves per epoch, code_version.
 """
@@ -20,39 +21,44 @@ from pyspark.sql import functions as F
 from xlclass import __version__
 from xlclass.catalog.taxonomy import Taxonomy
 from xlclass.config import Settings, settings_digest
-from xlclass.encoders.contract import EncoderSpec
+from xlclass.encoders.pair import Encoders
 from xlclass.errors import ModelError
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
-from xlclass.model import head
+from xlclass.model import alignment, head
+from xlclass.model.alignment import Space
 from xlclass.model.bundle import Bundle, ModelVersion
 from xlclass.model.examples import Examples, Splits
 from xlclass.model.fit import fit
 from xlclass.quality.splits import CALIBRATION, TEST, TRAIN, VALIDATION, Split, group_column
-from xlclass.schemas import EMBEDDINGS, MODELS, VIDEOS, unpack_vectors
+from xlclass.schemas import EMBEDDINGS, MODELS, VIDEOS
+from xlclass.training.align import AlignmentTexts, fitted_space
 
 log = logging.getLogger(__name__)
 _POSITIONS = 1_000_000  # by which a sample is taken by hash
 
 
-def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
+def train(run: Run, encoders: Encoders) -> ModelVersion:
     """The model version for the lake's present contents: trained now, or the one that was trained from the same contents and settings.
 
     It is a candidate, or at once the champion if the lake has none; `promotion.py` decides whether a candidate becomes the champion.
 
     Raises:
         ModelError: no video of the training languages has a label, or no category has enough of them.
+        LakeError: texts must be encoded for the alignment, and another run holds the lake.
     """
     settings, registry = run.settings, Registry(run.lake.root)
     taxonomy, preparation_version = run.taxonomy, run.preparation.version
-    embeddings = run.lake.embeddings_of(encoder.encoder_id)
+    embeddings = run.lake.embeddings_on(encoders.route)
     with run.step("sample") as step:
         current = _encoded(embeddings, preparation_version)
         sample = sample_videos(run.lake.read(VIDEOS).join(current, ["video_id", "text_hash"], how="left_semi"), settings, taxonomy)
         unlabelled = unlabelled_videos(current, settings)
         contents = _contents(sample, "video_id", "language", "channel_id", "text_hash", "labels", "side")
         contents += _contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else []
-        fingerprint = _fingerprint(settings, taxonomy, encoder.encoder_id, preparation_version, contents)
+        texts = AlignmentTexts.of(run, encoders, current)
+        texts_read = _contents(texts.teachers, "video_id", "text_hash", "language") if len(encoders.specs) > 1 else []
+        fingerprint = _fingerprint(settings, taxonomy, encoders, preparation_version, contents + texts_read)
         trained_before = _whole(registry.trained_from(fingerprint))
         if trained_before:
             return trained_before
@@ -60,27 +66,33 @@ def train(run: Run, encoder: EncoderSpec) -> ModelVersion:
             "model_version": fingerprint[:12],
             "training_fingerprint": fingerprint,
             "code_version": __version__,
-            "encoder_id": encoder.encoder_id,
-            "dim": encoder.dim,
+            "encoder": dict(encoders.recorded),
+            "encoder_id": encoders.main.encoder_id,
+            "parts": [part._asdict() for part in encoders.route.parts],
+            "dim": encoders.main.dim,
             "preparation_version": preparation_version,
             "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
         }
+    space, facts = fitted_space(run, encoders, texts)
+    origin["alignment"] = facts | {"texts_read": texts_read}
+    with run.step("sample") as step:
         collected = _collect(sample, embeddings)
         collected_unlabelled = _collect(unlabelled.drop("language", "text_hash"), embeddings) if unlabelled is not None else None
         step.num_rows = len(collected)
-        megabytes = len(collected) * encoder.dim * 4 / 1e6
+        megabytes = len(collected) * space.dim * 4 / 1e6
         log.info("sample: %s videos of %s, %.1f MB on the driver", f"{len(collected):,}", " and ".join(settings.training.languages), megabytes)
     with run.step("train") as step:
-        bundle = _bundle(collected, collected_unlabelled, settings, taxonomy, origin)
+        bundle = _bundle(collected, collected_unlabelled, space, settings, taxonomy, origin)
         step.num_rows = int(bundle.manifest["num_videos"][TRAIN])
         run.lake.ensure(MODELS)
         return registry.register(bundle, run.run_id)
 
 
-def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoder_id: str, preparation_version: str, contents: list[int | None]) -> str:
+def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoders: Encoders, preparation_version: str, contents: list[int | None]) -> str:
     """Digest of all that decides the training; `contents` are the digests of the videos."""
+    space = [encoders.route.encoder_ids, encoders.is_centred, alignment.RECIPE]
     rules = (settings.training, settings.calibration, settings.thresholds, settings.split, settings.taxonomy.min_training_videos)
-    return settings_digest(*rules, taxonomy.categories, encoder_id, preparation_version, head.RECIPE, *contents)
+    return settings_digest(*rules, taxonomy.categories, space, preparation_version, head.RECIPE, *contents)
 
 
 def _encoded(embeddings: DataFrame, preparation_version: str) -> DataFrame:
@@ -151,15 +163,15 @@ def _contents(rows: DataFrame, *columns: str) -> list[int | None]:
 
 def _collect(sample: DataFrame, embeddings: DataFrame) -> pd.DataFrame:
     """The sample with its vectors, on the driver, in the order of video_id."""
-    vectors = embeddings.select("video_id", "vector", *({"language"} - set(sample.columns)))
+    vectors = embeddings.select("video_id", "encoder_id", "vector", *({"language"} - set(sample.columns)))
     return sample.join(vectors, "video_id", how="inner").toPandas().sort_values("video_id", ignore_index=True)
 
 
-def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Settings, taxonomy: Taxonomy, origin: dict[str, Any]) -> Bundle:
+def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, space: Space, settings: Settings, taxonomy: Taxonomy, origin: dict[str, Any]) -> Bundle:
     categories = _learnable(sample, settings, taxonomy)
-    parts = {side: _examples(sample[sample.side == side], categories, origin["dim"]) for side in (TRAIN, VALIDATION, CALIBRATION)}
+    parts = {side: _examples(sample[sample.side == side], categories, space) for side in (TRAIN, VALIDATION, CALIBRATION)}
     splits = Splits(parts[TRAIN], parts[VALIDATION], Examples.of(parts[VALIDATION], parts[CALIBRATION]))
-    others = {} if unlabelled is None else {code: unpack_vectors(rows.vector.tolist(), origin["dim"]) for code, rows in unlabelled.groupby("language")}
+    others = {} if unlabelled is None else {code: _in_space(rows, space) for code, rows in unlabelled.groupby("language")}
     chain, curves = fit(splits, others, settings)
     best = int(np.argmin(curves["val_loss"])) if "val_loss" in curves else len(curves["loss"]) - 1
     manifest = {
@@ -174,7 +186,7 @@ def _bundle(sample: pd.DataFrame, unlabelled: pd.DataFrame | None, settings: Set
         "curves": curves,
     }
     log.info("head: %d categories, %s training videos, best epoch %d", len(categories), f"{len(parts[TRAIN]):,}", best + 1)
-    return Bundle(chain, manifest)
+    return Bundle(chain, space, manifest)
 
 
 def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> tuple[str, ...]:
@@ -191,10 +203,15 @@ def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
     return enough
 
 
-def _examples(rows: pd.DataFrame, categories: Sequence[str], dim: int) -> Examples:
+def _examples(rows: pd.DataFrame, categories: Sequence[str], space: Space) -> Examples:
     """The rows as examples; a video with labels outside the categories only is a negative example of every category."""
     index = {name: i for i, name in enumerate(categories)}
     labels = np.zeros((len(rows), len(categories)), np.float32)
     for row, names in enumerate(rows.labels):
         labels[row, [index[name] for name in names if name in index]] = 1
-    return Examples(unpack_vectors(rows.vector.tolist(), dim), labels, rows.language.to_numpy(object), rows.channel_id.to_numpy(object))
+    return Examples(_in_space(rows, space), labels, rows.language.to_numpy(object), rows.channel_id.to_numpy(object))
+
+
+def _in_space(rows: pd.DataFrame, space: Space) -> np.ndarray:
+    """The vectors of the rows in the space, `(n, dim) float32`."""
+    return space.unpacked(rows.vector.tolist(), rows.encoder_id.tolist(), rows.language.tolist())

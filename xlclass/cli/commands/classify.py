@@ -71,10 +71,10 @@ def line_batches(read: Callable[[], bytes]) -> Iterator[list[bytes]]:
 
 
 def _champion_text(classifier: Classifier) -> str:
-    languages = classifier.spec.languages
+    encoders = classifier.encoders
     return (
         f"champion {classifier.version.name} of the lake {classifier.lake}: {len(classifier.bundle.categories)} categories, "
-        f"encoder {classifier.spec.encoder_id[:16]} (languages: {', '.join(languages) if languages else 'unknown'})"
+        f"encoder {' and '.join(name[:16] for name in encoders.route.encoder_ids)} (languages: {', '.join(encoders.languages) or 'unknown'})"
     )
 
 

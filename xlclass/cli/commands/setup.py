@@ -13,12 +13,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def body(args: Namespace) -> None:
-    """Downloads Delta's jars, and builds or downloads the encoder."""
-    from xlclass.encoders import resolve_encoder
+    """Downloads Delta's jars, and builds or downloads the encoders."""
+    from xlclass.encoders import resolve_encoders
     from xlclass.runtime.requirements import install_jars
 
     settings = settings_of(args)
     for jar in install_jars():
         print(f"jar      {jar.name}")
-    encoder = resolve_encoder(settings)
-    print(f"encoder  {encoder.path} (encoder_id {encoder.encoder_id[:16]}, vectors of {encoder.dim} numbers)")
+    for encoder in resolve_encoders(settings).specs:
+        print(f"encoder  {encoder.path} (encoder_id {encoder.encoder_id[:16]}, vectors of {encoder.dim} numbers)")
