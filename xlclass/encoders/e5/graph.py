@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 GRAPH = 1  # raise it when the graph changes, even if the vectors do not
 DIM = 384
 PREFIX = "query: "  # the network was trained with it
-MAX_TOKENS = 64  # of a text, `<s>` and `</s>` included; see conf/MEASURED.md for other caps
+MAX_TOKENS = 128  # of a text, `<s>` and `</s>` included; see conf/MEASURED.md for other caps
 _SLICE_TOKENS = 1_024
 _NUM_HEADS, _HEAD = 12, 32
 _MASKED = -1e9
