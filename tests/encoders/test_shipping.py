@@ -3,15 +3,16 @@
 import dataclasses
 import shutil
 import tarfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
 from xlclass.config import load_settings
-from xlclass.encoders import resolve_encoder, shipping
+from xlclass.encoders import resolve_encoders, shipping
 from xlclass.encoders.contract import EncoderSpec, folder_digest
-from xlclass.encoders.muse.build import embedded_encoder
+from xlclass.encoders.muse.build import muse_encoder
 from xlclass.encoders.saved_model import load_encoder
 from xlclass.encoders.udf import embed_udf
 from xlclass.errors import EncoderError
@@ -30,15 +31,15 @@ def cached(tmp_path) -> EncoderSpec:
 
 
 def test_pack_embedded_names_the_archive_by_digest_and_keeps_the_layout_of_the_cache(cached, tmp_path):
-    archive = shipping.pack_embedded(cached, tmp_path / "dist")
-    assert archive.name == f"muse-{cached.digest[:16]}.tar.gz"
+    archive = shipping.pack_embedded([cached], tmp_path / "dist")
+    assert archive.name == f"encoders-{sha256(cached.digest.encode()).hexdigest()[:16]}.tar.gz"
     assert list((tmp_path / "dist").iterdir()) == [archive]
     shutil.unpack_archive(archive, tmp_path / "unpacked")  # Debian 12's own Python lacks the filters of tarfile
     assert folder_digest(tmp_path / "unpacked") == folder_digest(tmp_path / "cache")
 
 
 def test_pack_embedded_writes_equal_bytes_for_equal_files(cached, tmp_path):
-    first, second = (shipping.pack_embedded(cached, tmp_path / name).read_bytes() for name in ("first", "second"))
+    first, second = (shipping.pack_embedded([cached], tmp_path / name).read_bytes() for name in ("first", "second"))
     assert first == second
 
 
@@ -53,12 +54,12 @@ def test_local_path_keeps_a_path():
 
 def test_resolve_encoder_explains_how_to_ship_a_missing_archive():
     with pytest.raises(EncoderError, match=r"there is no archive://muse here: run the job by `spark-submit --archives FILE#muse`"):
-        resolve_encoder(load_settings(ROOT / "conf" / "cluster.toml"))
+        resolve_encoders(load_settings(ROOT / "conf" / "cluster.toml"))
 
 
 def test_embedded_encoder_is_not_built_in_an_archive_without_it(tmp_path):
     with pytest.raises(EncoderError, match="the shipped archive has no muse-"):
-        embedded_encoder(tmp_path, build=False)
+        muse_encoder(tmp_path, build=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -74,7 +75,7 @@ def shipped(spark, fake_encoder, tmp_path_factory):
 
 def test_resolve_encoder_finds_a_shipped_encoder_on_driver_and_workers(spark, shipped, fake_encoder, settings_in, tmp_path):
     settings = settings_in(tmp_path)
-    spec = resolve_encoder(dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, model=shipped)))
+    spec = resolve_encoders(dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, model=shipped))).main
     assert (spec.digest, spec.encoder_id, spec.dim) == (fake_encoder.digest, fake_encoder.encoder_id, fake_encoder.dim)
     assert spec.path == shipped
     rows = spark.createDataFrame([("one two",)], "text string").select(embed_udf(spec, 1)("text").alias("vector")).collect()
