@@ -11,10 +11,11 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-from xlclass.encoders.contract import EncoderSpec, folder_digest
+from xlclass.encoders.built import built_model
+from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.muse.graph import DIM, GRAPH, muse_graph
 from xlclass.errors import EncoderError
-from xlclass.runtime.files import sha256_of, written_whole
+from xlclass.runtime.files import sha256_of
 from xlclass.runtime.tensorflow_import import quiet_tensorflow_import
 
 RECIPES = {"float32": "muse-v3-cnn/1", "bfloat16": "muse-v3-cnn/2"}  # by precision; raise one when its vectors change
@@ -30,8 +31,7 @@ def embedded_encoder(cache: Path, precision: str = "float32", build: bool = True
     """The specification of the embedded MUSE; its SavedModel is built in `cache` unless it is there.
 
     `precision` is that of the products over tokens, float32 or bfloat16. A processor without amx_bf16 or avx512_bf16 computes the
-    bfloat16 vectors to 1e-4, at half the speed of float32. Several processes may call this at once: each builds in a folder of its
-    own, and the first to rename it wins.
+    bfloat16 vectors to 1e-4, at half the speed of float32. Several processes may call this at once, see `built_model`.
 
     Raises:
         EncoderError: the package is not installed, one of its files has another digest, or the cached model is damaged, or is missing
@@ -39,17 +39,8 @@ def embedded_encoder(cache: Path, precision: str = "float32", build: bool = True
     """
     files = _resources()
     encoder_id = _encoder_id(precision)
-    folder = cache / f"muse-{encoder_id[:16]}-{GRAPH}"
-    if not folder.exists() and not build:
-        raise EncoderError(f"encoder.cache: the shipped archive has no {folder.name}: pack it again with `make dist`")
-    if not folder.exists():
-        _build(files, folder, precision)
-    model, record = folder / "model", folder / "model.sha256"
-    expected = record.read_text().strip() if record.is_file() else "missing"
-    digest = folder_digest(model)
-    if digest != expected:
-        raise EncoderError(f"the encoder in {folder} is damaged (digest {digest[:12]}, expected {expected[:12]}): remove that folder and run again")
-    return EncoderSpec(str(model), digest, encoder_id, DIM, LANGUAGES, BATCH_TEXTS, BATCH_CHARACTERS)
+    path, digest = built_model(cache / f"muse-{encoder_id[:16]}-{GRAPH}", lambda model: _save(files, model, precision), build)
+    return EncoderSpec(path, digest, encoder_id, DIM, LANGUAGES, BATCH_TEXTS, BATCH_CHARACTERS)
 
 
 def _resources() -> dict[str, Path]:
@@ -74,12 +65,10 @@ def _encoder_id(precision: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _build(files: dict[str, Path], folder: Path, precision: str) -> None:
-    """Writes the SavedModel next to `folder` and renames it into place, unless another process was faster."""
+def _save(files: dict[str, Path], model: str, precision: str) -> None:
+    """Writes the SavedModel to the folder `model`."""
     with quiet_tensorflow_import():
         import tensorflow as tf
 
-    with written_whole(folder, replace=False) as draft:
-        muse = muse_graph(files["sp.model"].read_bytes(), files["weights.npz"], precision)
-        tf.saved_model.save(muse, str(draft / "model"), signatures={"serving_default": muse.serve})
-        (draft / "model.sha256").write_text(folder_digest(draft / "model") + "\n")
+    muse = muse_graph(files["sp.model"].read_bytes(), files["weights.npz"], precision)
+    tf.saved_model.save(muse, model, signatures={"serving_default": muse.serve})
