@@ -65,6 +65,8 @@ class EncoderSettings:
     """The encoder: "embedded" (MUSE), the folder of a SavedModel, or a TF-Hub handle; and its batch sizes."""
 
     model: str = "embedded"
+    preprocessor: str = ""  # of a pair such as m-BERT or XLM-R: its folder, archive:// or TF-Hub handle; `model` is then the pair's encoder
+    pooling: str = one_of("mean", "cls")  # of a pair: the mean of the tokens' vectors, or the first token's
     cache: str = "~/.cache/xlclass"  # a folder, or archive://NAME for an archive shipped by `spark-submit --archives FILE#NAME`
     languages: tuple[str, ...] = ()  # languages that a SavedModel was trained on; those of the embedded encoder are built in
     precision: str = one_of("float32", "bfloat16")  # of the embedded encoder; bfloat16 is faster on processors with amx_bf16 or avx512_bf16

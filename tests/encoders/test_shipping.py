@@ -10,6 +10,7 @@ from conftest import ROOT
 
 from xlclass.config import load_settings
 from xlclass.encoders import resolve_encoder, shipping
+from xlclass.encoders.bert import bert_encoder
 from xlclass.encoders.contract import EncoderSpec, folder_digest
 from xlclass.encoders.muse.build import embedded_encoder
 from xlclass.encoders.saved_model import load_encoder
@@ -29,22 +30,33 @@ def cached(tmp_path) -> EncoderSpec:
     return EncoderSpec(str(model), folder_digest(model), "0123", 8)
 
 
-def test_pack_embedded_names_the_archive_by_digest_and_keeps_the_layout_of_the_cache(cached, tmp_path):
-    archive = shipping.pack_embedded(cached, tmp_path / "dist")
+def test_pack_built_names_the_archive_by_digest_and_keeps_the_layout_of_the_cache(cached, tmp_path):
+    archive = shipping.pack_built(cached, tmp_path / "dist")
     assert archive.name == f"muse-{cached.digest[:16]}.tar.gz"
     assert list((tmp_path / "dist").iterdir()) == [archive]
     shutil.unpack_archive(archive, tmp_path / "unpacked")  # Debian 12's own Python lacks the filters of tarfile
     assert folder_digest(tmp_path / "unpacked") == folder_digest(tmp_path / "cache")
 
 
-def test_pack_embedded_writes_equal_bytes_for_equal_files(cached, tmp_path):
-    first, second = (shipping.pack_embedded(cached, tmp_path / name).read_bytes() for name in ("first", "second"))
+def test_pack_built_writes_equal_bytes_for_equal_files(cached, tmp_path):
+    first, second = (shipping.pack_built(cached, tmp_path / name).read_bytes() for name in ("first", "second"))
     assert first == second
 
 
 def test_main_refuses_to_pack_another_encoder(settings_in, tmp_path):
-    with pytest.raises(EncoderError, match=r"settings\.toml: encoder\.model: `make dist` packs the embedded encoder only"):
+    with pytest.raises(EncoderError, match=r"settings\.toml: encoder\.model: `make dist` packs the embedded encoder or a pair"):
         shipping.main(str(settings_in(tmp_path).file), str(tmp_path / "dist"))
+
+
+def test_main_packs_a_pair_whose_composition_another_cache_then_holds(pairs, pair_cache, tmp_path):
+    lines = f'model = "{pairs}/bert/encoder"\npreprocessor = "{pairs}/bert/preprocessor"\ncache = "{pair_cache}"'
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'[source]\npath = "demo"\n[lake]\npath = "lake"\n[encoder]\n{lines}\n')
+    spec = resolve_encoder(load_settings(settings))
+    shipping.main(str(settings), str(tmp_path / "dist"))
+    shutil.unpack_archive(tmp_path / "dist" / f"bert-{spec.digest[:16]}.tar.gz", tmp_path / "unpacked")
+    unpacked = bert_encoder(str(pairs / "bert" / "preprocessor"), str(pairs / "bert" / "encoder"), "mean", tmp_path / "unpacked", build=False)
+    assert (unpacked.encoder_id, unpacked.digest) == (spec.encoder_id, spec.digest)
 
 
 def test_local_path_keeps_a_path():

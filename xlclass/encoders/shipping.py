@@ -53,10 +53,10 @@ def with_shipped_path(spec: EncoderSpec, location: str) -> EncoderSpec:
     return dataclasses.replace(spec, path=f"{location.rstrip('/')}/{relative}".removesuffix("/."))
 
 
-def pack_embedded(spec: EncoderSpec, folder: Path) -> Path:
-    """The embedded encoder's archive, written to `folder` under the digest of its SavedModel; equal files give equal bytes."""
-    cached = Path(spec.path).parent  # the model and its recorded digest, as `embedded_encoder` looks for them under its cache
-    archive = folder / f"muse-{spec.digest[:16]}.tar.gz"
+def pack_built(spec: EncoderSpec, folder: Path) -> Path:
+    """The archive of an encoder in the cache, written to `folder` under the digest of its SavedModel; equal files give equal bytes."""
+    cached = Path(spec.path).parent  # the model and its recorded digest, as `built_model` looks for them
+    archive = folder / f"{cached.name.split('-')[0]}-{spec.digest[:16]}.tar.gz"
     with (
         file_written_whole(archive) as draft,
         draft.open("wb") as raw,
@@ -72,19 +72,21 @@ def pack_embedded(spec: EncoderSpec, folder: Path) -> Path:
 
 
 def main(conf: str, folder: str) -> None:
-    """Packs the embedded encoder of the settings in `conf`; if their cache is an archive, it is built in the default cache.
+    """Packs the embedded encoder or the pair of the settings in `conf`; if their cache is an archive, it is built in the default cache.
 
     Raises:
-        EncoderError: the settings name another encoder.
+        EncoderError: the settings name a SavedModel, which is not built in the cache.
     """
     from xlclass.encoders import resolve_encoder
 
     settings = load_settings(conf)
-    if settings.encoder.model != "embedded":
-        raise EncoderError(f"{settings.file}: encoder.model: `make dist` packs the embedded encoder only; pack another with tar, with its digest in the name")
+    if settings.encoder.model != "embedded" and not settings.encoder.preprocessor:
+        raise EncoderError(
+            f"{settings.file}: encoder.model: `make dist` packs the embedded encoder or a pair; pack another with tar, with its digest in the name"
+        )
     if settings.encoder.cache.startswith(ARCHIVE):
         settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, cache=EncoderSettings().cache))
-    pack_embedded(resolve_encoder(settings), Path(folder))
+    pack_built(resolve_encoder(settings), Path(folder))
 
 
 if __name__ == "__main__":
