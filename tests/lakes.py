@@ -1,4 +1,4 @@
-"""Lakes and an encoder that take long to make. Each is made once per test run; a module that changes one works on a copy."""
+"""Lakes and encoders that take long to make. Each is made once per test run; a module that changes one works on a copy."""
 
 import dataclasses
 import json
@@ -73,6 +73,25 @@ def muse_cache(made_once) -> Path:
     from xlclass.encoders.muse.build import muse_encoder
 
     return made_once("muse", muse_encoder)
+
+
+@pytest.fixture(scope="session")
+def pairs(made_once) -> Path:
+    """A folder with small models of the signatures of m-BERT and XLM-R: `bert` and `xlm_r`, each with `preprocessor` and `encoder`."""
+    from small_models import save_bert_pair, save_xlm_r_pair
+
+    def fill(folder: Path) -> None:
+        for name, save in (("bert", save_bert_pair), ("xlm_r", save_xlm_r_pair)):
+            (folder / name).mkdir()
+            save(folder / name)
+
+    return made_once("pairs", fill)
+
+
+@pytest.fixture(scope="session")
+def pair_cache(pairs) -> Path:
+    """An encoder cache in which tests compose the `pairs`."""
+    return pairs / "cache"
 
 
 @pytest.fixture(scope="session")
