@@ -75,13 +75,12 @@ class Route:
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        encoder_id, language = pc.field("encoder_id"), pc.field("language")
         *others, last = self.parts
-        language, encoder_id = pc.field("language"), pc.field("encoder_id")
-        chosen, others_languages = encoder_id == last.encoder_id, [code for part in others for code in part.languages]
-        if others:
-            chosen &= ~language.isin(pa.array(others_languages, "string"))
-        for part in others:
-            chosen |= (encoder_id == part.encoder_id) & language.isin(pa.array(part.languages, "string"))
+        chosen = encoder_id == last.encoder_id
+        for part in reversed(others):
+            is_known = language.isin(pa.array(part.languages, "string"))
+            chosen = (is_known & (encoder_id == part.encoder_id)) | (~is_known & chosen)
         return chosen
 
 
