@@ -55,9 +55,9 @@ predictions = table("predictions").to_table(columns=["video_id", "top_category",
 
 ### Vectors
 
-`embeddings.vector` is a binary column. It holds the vector as float16 numbers, little-endian, 2 bytes each; MUSE has 512 numbers. The L2 norm
+`embeddings.vector` is a binary column. It holds the vector as float16 numbers, little-endian, 2 bytes each; MUSE has 512 numbers, e5 384. The L2 norm
 of a vector is 1. `videos.visual_vector` has the same format. The table has one row per video and encoder. Only vectors of one encoder can be
-compared: filter on the `encoder_id` of the predictions. The examples read one matrix in numpy, one array per row in pandas (`table` is the
+compared: filter on one `encoder_id` of the predictions. The examples read one matrix in numpy, one array per row in pandas (`table` is the
 function above), and lists of numbers in DuckDB:
 
 ```python
