@@ -57,7 +57,8 @@ def train(run: Run, encoders: Encoders) -> ModelVersion:
         contents = _contents(sample, "video_id", "language", "channel_id", "text_hash", "labels", "side")
         contents += _contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else []
         texts = AlignmentTexts.of(run, encoders, current)
-        texts_read = _contents(texts.teachers, "video_id", "text_hash", "language") if len(encoders.specs) > 1 else []
+        is_aligned = len(encoders.specs) > 1 or encoders.is_centred
+        texts_read = [value for part in (texts.teachers, texts.others) for value in _contents(part, "video_id", "text_hash", "language")] if is_aligned else []
         fingerprint = _fingerprint(settings, taxonomy, encoders, preparation_version, contents + texts_read)
         trained_before = _whole(registry.trained_from(fingerprint))
         if trained_before:
@@ -75,7 +76,7 @@ def train(run: Run, encoders: Encoders) -> ModelVersion:
         }
     space, facts = fitted_space(run, encoders, texts, shipped_alignment(encoders.specs[-1].encoder_id))
     origin["alignment"] = facts | {"texts_read": texts_read}
-    with run.step("sample") as step:
+    with run.step("collect") as step:
         collected = _collect(sample, embeddings)
         collected_unlabelled = _collect(unlabelled.drop("language", "text_hash"), embeddings) if unlabelled is not None else None
         step.num_rows = len(collected)
