@@ -57,23 +57,12 @@ def train(run: Run, encoders: Encoders) -> ModelVersion:
         contents = _contents(sample, "video_id", "language", "channel_id", "text_hash", "labels", "side")
         contents += _contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else []
         texts = AlignmentTexts.of(run, encoders, current)
-        is_aligned = len(encoders.specs) > 1 or encoders.is_centred
-        texts_read = [value for part in (texts.teachers, texts.others) for value in _contents(part, "video_id", "text_hash", "language")] if is_aligned else []
+        texts_read = _texts_read(texts, encoders)
         fingerprint = _fingerprint(settings, taxonomy, encoders, preparation_version, contents + texts_read)
         trained_before = _whole(registry.trained_from(fingerprint))
         if trained_before:
             return trained_before
-        origin = {
-            "model_version": fingerprint[:12],
-            "training_fingerprint": fingerprint,
-            "code_version": __version__,
-            "encoder": dict(encoders.recorded),
-            "encoder_id": encoders.main.encoder_id,
-            "parts": [part._asdict() for part in encoders.route.parts],
-            "dim": encoders.main.dim,
-            "preparation_version": preparation_version,
-            "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
-        }
+        origin = _origin(run, encoders, fingerprint)
     space, facts = fitted_space(run, encoders, texts, shipped_alignment(encoders.specs[-1].encoder_id))
     origin["alignment"] = facts | {"texts_read": texts_read}
     with run.step("collect") as step:
@@ -87,6 +76,27 @@ def train(run: Run, encoders: Encoders) -> ModelVersion:
         step.num_rows = int(bundle.manifest["num_videos"][TRAIN])
         run.lake.ensure(MODELS)
         return registry.register(bundle, run.run_id)
+
+
+def _origin(run: Run, encoders: Encoders, fingerprint: str) -> dict[str, Any]:
+    """What the manifest says of the encoders, the tables read and the code."""
+    return {
+        "model_version": fingerprint[:12],
+        "training_fingerprint": fingerprint,
+        "code_version": __version__,
+        "encoder": dict(encoders.recorded),
+        "encoder_id": encoders.main.encoder_id,
+        "parts": [part._asdict() for part in encoders.route.parts],
+        "dim": encoders.main.dim,
+        "preparation_version": run.preparation.version,
+        "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
+    }
+
+
+def _texts_read(texts: AlignmentTexts, encoders: Encoders) -> list[int | None]:
+    """Number and digest of the texts that an alignment reads; empty if the encoders need none."""
+    is_aligned = len(encoders.specs) > 1 or encoders.is_centred
+    return [value for part in (texts.teachers, texts.others) for value in _contents(part, "video_id", "text_hash", "language")] if is_aligned else []
 
 
 def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoders: Encoders, preparation_version: str, contents: list[int | None]) -> str:
