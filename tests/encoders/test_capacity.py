@@ -10,6 +10,9 @@ from xlclass.encoders.capacity import (
     GIB,
     MAX_CORES,
     MIB,
+    SECONDS_PER_ROW,
+    SECONDS_PER_ROW_E5,
+    WORKER_E5,
     WORKER_LOADED,
     WORKER_PER_BATCH,
     WORKER_PER_CHARACTER,
@@ -19,17 +22,33 @@ from xlclass.encoders.capacity import (
     parse_size,
     plan_capacity,
     require_memory,
+    second_share,
+    seconds_per_row,
     worker_bytes,
 )
-from xlclass.errors import MachineError
+from xlclass.errors import MachineError, SettingsError
 
 
 def test_worker_bytes_depend_on_the_encoder_and_its_batches():
-    small, embedded, other = EncoderSettings(batch_characters=1_000), EncoderSettings(), EncoderSettings(model="/models/other")
+    small, alone, other = EncoderSettings(batch_characters=1_000, extension="none"), EncoderSettings(extension="none"), EncoderSettings(model="/models/other")
     assert worker_bytes(small) == WORKER_LOADED + 1_000 * WORKER_PER_CHARACTER
-    assert worker_bytes(embedded) == worker_bytes(EncoderSettings(batch_characters=10_000_000)) == WORKER_LOADED + WORKER_PER_BATCH
+    assert worker_bytes(alone) == WORKER_LOADED + WORKER_PER_BATCH
+    assert worker_bytes(EncoderSettings()) == worker_bytes(EncoderSettings(batch_characters=10_000_000)) == worker_bytes(alone) + WORKER_E5
+    assert worker_bytes(EncoderSettings(extension="both")) == worker_bytes(EncoderSettings())
     assert worker_bytes(other) == WORKER_LOADED + 24_000 * WORKER_PER_CHARACTER
     assert worker_bytes(EncoderSettings(model="/models/other", batch_characters=100_000)) == WORKER_LOADED + 100_000 * WORKER_PER_CHARACTER
+
+
+def test_the_time_of_a_row_follows_the_share_of_the_languages_that_the_second_encoder_takes():
+    assert second_share("en=30,fr=30,cs=40") == second_share(" cs=4 , en=6") == pytest.approx(0.4)
+    assert second_share("en=1") == 0
+    assert seconds_per_row(EncoderSettings(), 0) == SECONDS_PER_ROW
+    assert seconds_per_row(EncoderSettings(), 1) == SECONDS_PER_ROW_E5
+    assert seconds_per_row(EncoderSettings(extension="both"), 0) == SECONDS_PER_ROW + SECONDS_PER_ROW_E5
+    assert seconds_per_row(EncoderSettings(extension="none"), 1) == seconds_per_row(EncoderSettings(model="/models/other"), 1) == SECONDS_PER_ROW
+    for wrong in ("en", "en=x", "=3", "en=0", ""):
+        with pytest.raises(SettingsError, match="--languages"):
+            second_share(wrong)
 
 
 def test_plan_capacity_agrees_with_a_calculation_by_hand():
