@@ -1,6 +1,7 @@
 """How e5 is cut and aligned: fewer tokens, fewer layers, 8-bit products, and what the ridge learns from. Nothing is judged.
 
-On texts of the training side of the real catalogue (`--lake` names a lake of it; without it the main job makes one), without labels: each of MUSE's languages in turn is treated as unknown, and the other languages fit the alignment. Printed per choice: mean cosine between the aligned
+On texts of the training side of the real catalogue (`--lake` names a lake of it; without it the main job makes one), without labels: each of
+MUSE's languages in turn is treated as unknown, and the other languages fit the alignment. Printed per choice: mean cosine between the aligned
 vectors of the language left out and MUSE's own; the share in which the champion's head has the same top category for both; texts a second
 and core where texts were encoded. `--quick` takes 20 texts a language.
 """
