@@ -108,9 +108,8 @@ def main() -> int:
     figures = {**gains, "vectors_changed": num_changed, "worker_gib": workers.peak / 2**30}
     print(table.to_string(index=False, float_format="%.3f"))
     print(f"titles of unknown language: {unknown}")
-    print(
-        f"texts a second and core: {speeds}; rows a second that a backfill encodes on two cores, by share of other languages: {backfills}; memory {memory.shown} MiB"
-    )
+    print(f"texts a second and core: {speeds}; rows a second that a backfill encodes, by share of other languages: {backfills}")
+    print(f"memory: {memory.shown} MiB")
     unjudged = ("top1_gain", "surer_half_gain", "languages_lower") if arguments.quick else ()
     details = {"alignment": versions[1].manifest()["alignment"], "unknown": unknown, "speeds": speeds, "backfills": backfills}
     return verdict("every_language", figures, BARS, AT_MOST, unjudged, languages=table.to_dict("records"), **details)

@@ -58,12 +58,13 @@ def train(run: Run, encoders: Encoders) -> ModelVersion:
         contents += _contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else []
         texts = AlignmentTexts.of(run, encoders, current)
         texts_read = _texts_read(texts, encoders)
-        fingerprint = _fingerprint(settings, taxonomy, encoders, preparation_version, contents + texts_read)
+        shipped = shipped_alignment(encoders.specs[-1].encoder_id)
+        fingerprint = _fingerprint(settings, taxonomy, encoders, preparation_version, [*contents, *texts_read, shipped.digest if shipped else None])
         trained_before = _whole(registry.trained_from(fingerprint))
         if trained_before:
             return trained_before
         origin = _origin(run, encoders, fingerprint)
-    space, facts = fitted_space(run, encoders, texts, shipped_alignment(encoders.specs[-1].encoder_id))
+    space, facts = fitted_space(run, encoders, texts, shipped)
     origin["alignment"] = facts | {"texts_read": texts_read}
     with run.step("collect") as step:
         collected = _collect(sample, embeddings)
@@ -99,8 +100,8 @@ def _texts_read(texts: AlignmentTexts, encoders: Encoders) -> list[int | None]:
     return [value for part in (texts.teachers, texts.others) for value in _contents(part, "video_id", "text_hash", "language")] if is_aligned else []
 
 
-def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoders: Encoders, preparation_version: str, contents: list[int | None]) -> str:
-    """Digest of all that decides the training; `contents` are the digests of the videos."""
+def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoders: Encoders, preparation_version: str, contents: list[int | str | None]) -> str:
+    """Digest of all that decides the training; `contents` are the digests of the videos and of the shipped alignment."""
     space = [encoders.route.encoder_ids, encoders.is_centred, alignment.RECIPE]
     rules = (settings.training, settings.calibration, settings.thresholds, settings.split, settings.taxonomy.min_training_videos)
     return settings_digest(*rules, taxonomy.categories, space, preparation_version, head.RECIPE, *contents)

@@ -46,6 +46,5 @@ def body(args: Namespace) -> None:
     )
     print(format_plan(plan))
     if not given and encoder.model == "embedded" and encoder.extension == "e5":
-        print(
-            f"\nreckoned with {share:.0%} of the videos in languages that MUSE does not know: e5 encodes them, {SECONDS_PER_ROW_E5 / SECONDS_PER_ROW:.0f} times as slowly (--languages)"
-        )
+        slower = f"{SECONDS_PER_ROW_E5 / SECONDS_PER_ROW:.0f} times as slowly"
+        print(f"\nreckoned with {share:.0%} of the videos in languages that MUSE does not know (--languages): e5 encodes them, {slower}")
