@@ -265,16 +265,16 @@ def new_run(spark, settings_in, empty_lake) -> Callable[..., object]:
 @pytest.fixture(scope="session")
 def classified_in(new_run) -> Callable[..., tuple]:
     """A run on the catalogue `rows` in `folder` whose videos are encoded and classified, and the model version trained on them."""
-    from xlclass.encoders import resolve_encoder
+    from xlclass.encoders import resolve_encoders
     from xlclass.lake.sources import read_catalogue
     from xlclass.pipeline.backfill import backfill, classify
     from xlclass.training.train import train
 
     def make(folder: Path, rows: list[dict[str, object]]) -> tuple:
         run = new_run(folder, rows)
-        encoder = resolve_encoder(run.settings)
-        backfill(run, read_catalogue(run.lake.spark, run.settings), encoder, None)
-        version = train(run, encoder)
+        encoders = resolve_encoders(run.settings)
+        backfill(run, read_catalogue(run.lake.spark, run.settings), [encoders], None)
+        version = train(run, encoders)
         classify(run, version)
         return run, version
 

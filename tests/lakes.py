@@ -1,4 +1,4 @@
-"""Lakes and an encoder that take long to make. Each is made once per test run; a module that changes one works on a copy."""
+"""Lakes and encoders that take long to make. Each is made once per test run; a module that changes one works on a copy."""
 
 import dataclasses
 import json
@@ -25,13 +25,13 @@ PLAIN = Columns(tags="tags", labels="labels")
 @pytest.fixture(scope="session")
 def backfilled_system(made_once, new_run) -> Path:
     """A folder with settings, the catalogue ROWS and a lake that holds their videos and vectors."""
-    from xlclass.encoders import resolve_encoder
+    from xlclass.encoders import resolve_encoders
     from xlclass.lake.sources import read_catalogue
     from xlclass.pipeline.backfill import backfill
 
     def fill(folder: Path) -> None:
         run = new_run(folder, ROWS)
-        backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), None)
+        backfill(run, read_catalogue(run.lake.spark, run.settings), [resolve_encoders(run.settings)], None)
 
     return made_once("backfilled_system", fill)
 
@@ -39,13 +39,13 @@ def backfilled_system(made_once, new_run) -> Path:
 @pytest.fixture(scope="session")
 def classified_system(made_once, new_run, backfilled_system) -> Path:
     """The same folder with a champion, and a prediction of it for every video."""
-    from xlclass.encoders import resolve_encoder
+    from xlclass.encoders import resolve_encoders
     from xlclass.pipeline.backfill import classify
     from xlclass.training.train import train
 
     def fill(folder: Path) -> None:
         run = new_run(Path(shutil.copytree(backfilled_system, folder, dirs_exist_ok=True)))
-        classify(run, train(run, resolve_encoder(run.settings)))
+        classify(run, train(run, resolve_encoders(run.settings)))
 
     return made_once("classified_system", fill)
 
@@ -70,9 +70,28 @@ def evaluated_copy(made_once, new_run, classified_system) -> Callable[[Path], tu
 @pytest.fixture(scope="session")
 def muse_cache(made_once) -> Path:
     """An encoder cache in which this checkout's code has built the embedded MUSE."""
-    from xlclass.encoders.muse.build import embedded_encoder
+    from xlclass.encoders.muse.build import muse_encoder
 
-    return made_once("muse", embedded_encoder)
+    return made_once("muse", muse_encoder)
+
+
+@pytest.fixture(scope="session")
+def pairs(made_once) -> Path:
+    """A folder with small models of the signatures of m-BERT and XLM-R: `bert` and `xlm_r`, each with `preprocessor` and `encoder`."""
+    from small_models import save_bert_pair, save_xlm_r_pair
+
+    def fill(folder: Path) -> None:
+        for name, save in (("bert", save_bert_pair), ("xlm_r", save_xlm_r_pair)):
+            (folder / name).mkdir()
+            save(folder / name)
+
+    return made_once("pairs", fill)
+
+
+@pytest.fixture(scope="session")
+def pair_cache(pairs) -> Path:
+    """An encoder cache in which tests compose the `pairs`."""
+    return pairs / "cache"
 
 
 @pytest.fixture(scope="session")

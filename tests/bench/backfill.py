@@ -34,11 +34,12 @@ from _checkout import ROOT, bench_parser, require_catalogue
 from _memory import Memory
 from _plain_muse import plain_muse
 from _verdict import verdict
+from pyspark.sql import functions as F
 
 from xlclass.catalog import load_preparation
 from xlclass.catalog.taxonomy import load_taxonomy
 from xlclass.config import Settings, load_settings
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.lake.session import open_session
@@ -68,10 +69,10 @@ class Bench:
         self.rows = pq.read_table(catalogue).to_pandas().sample(frac=1, random_state=1).drop_duplicates("video_id")
         self.write(self.rows.tail(2_000 if quick else 4_000))
         self.settings = self._settings()
-        self.encoder = resolve_encoder(self.settings)
+        self.encoders = resolve_encoders(self.settings)
         run = self.run("train")
-        backfill(run, read_catalogue(self.spark, self.settings), self.encoder, None)
-        self.bundle = train(run, self.encoder).load()
+        backfill(run, read_catalogue(self.spark, self.settings), [self.encoders], None)
+        self.bundle = train(run, self.encoders).load()
         if quick:
             self._warm_up()
 
@@ -98,7 +99,7 @@ class Bench:
         run = self.run(name)
         version = Registry(run.lake.root).champion() if (self.folder / name).is_dir() else self.version(run)
         start = time.monotonic()
-        backfill(run, read_catalogue(self.spark, self.settings), self.encoder, version)
+        backfill(run, read_catalogue(self.spark, self.settings), [self.encoders], version)
         return time.monotonic() - start, run
 
     def texts(self, name: str) -> list[str]:
@@ -107,13 +108,18 @@ class Bench:
 
     def encode_and_write(self, name: str) -> float:
         """Seconds to encode the videos of a lake and to write their embeddings to a new table."""
-        videos = Lake(self.spark, str(self.folder / name)).read(VIDEOS).selectExpr("*", "true AS is_new")
+        videos = (
+            Lake(self.spark, str(self.folder / name))
+            .read(VIDEOS)
+            .selectExpr("*", "true AS is_new")
+            .withColumn("encoder_id", F.lit(self.encoders.main.encoder_id))
+        )
         lake = Lake(self.spark, str(self.folder / "alone"))
         lake.ensure(EMBEDDINGS)
         if not self.quick:
             self._warm_up()
         start = time.monotonic()
-        lake.append(EMBEDDINGS, encode_videos(videos, self.encoder, encoding_tasks(videos.count(), 2), 1))
+        lake.append(EMBEDDINGS, encode_videos(videos, self.encoders.main, encoding_tasks(videos.count(), 2, self.encoders.main.task_texts), 1))
         seconds = time.monotonic() - start
         shutil.rmtree(self.folder / "alone")
         return seconds
@@ -122,6 +128,7 @@ class Bench:
         text = (ROOT / "conf" / "youtube.toml").read_text().replace("../../shared/data/youtube/catalog.parquet", "catalogue.parquet")
         text = text.replace('"abbreviations.toml"', f'"{ROOT / "conf" / "abbreviations.toml"}"')
         text += f'\n[taxonomy]\nfile = "{ROOT / "conf" / "taxonomy.toml"}"\nmin_training_videos = {10 if self.quick else 20}\n'
+        text += '\n[encoder]\nextension = "none"\n'  # the baseline encodes with MUSE alone; tests/bench/every_language.py measures the pair
         (self.folder / "settings.toml").write_text(text)
         return load_settings(self.folder / "settings.toml")
 
@@ -129,7 +136,7 @@ class Bench:
         """Runs each step once, and lets both workers load what they need: Spark ends workers that were idle for a minute."""
         self.write(self.rows.tail(2_000))
         run = self.run("warm")
-        backfill(run, read_catalogue(self.spark, self.settings), self.encoder, self.version(run))
+        backfill(run, read_catalogue(self.spark, self.settings), [self.encoders], self.version(run))
         shutil.rmtree(self.folder / "warm")
 
 

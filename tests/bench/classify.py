@@ -29,7 +29,7 @@ STAGES = {  # the parts of a cold start, in their order, each in one process aft
     "python and command": "from xlclass.cli.commands import classify",
     "deltalake, detector": "import xlclass.pipeline.classifier",
     "champion found": "from xlclass.lake.registry import Registry; version = Registry(lake).champion()",
-    "encoder's digest": "import xlclass.encoders as e; from xlclass.config import load_settings; spec = e.resolve_encoder(load_settings(conf))",
+    "encoder's digest": "import xlclass.encoders as e; from xlclass.config import load_settings; spec = e.resolve_encoders(load_settings(conf))",
     "TensorFlow": "from xlclass.runtime.tensorflow_import import quiet_tensorflow_import\nwith quiet_tensorflow_import(): import tensorflow, tensorflow_text",
     "head (Keras)": "bundle = version.load()",
     "encoder loaded": "from xlclass.encoders.saved_model import load_encoder; encoder = load_encoder(spec)",

@@ -30,8 +30,10 @@ from scipy.special import expit, logit
 
 from xlclass.catalog.language import base_language
 from xlclass.config import TrainingSettings, load_settings
-from xlclass.lake.reading import embeddings_of
+from xlclass.encoders.pair import Route
+from xlclass.lake.reading import embeddings_on
 from xlclass.lake.registry import Registry
+from xlclass.model.alignment import Space
 from xlclass.model.bundle import Bundle
 from xlclass.model.calibration import fit_language_map, log_losses
 from xlclass.model.examples import Examples, Splits
@@ -40,7 +42,6 @@ from xlclass.model.head import train_head
 from xlclass.quality.calibration_error import bins_of, debiased_ece
 from xlclass.quality.splits import CALIBRATION, TRAIN, VALIDATION, Split
 from xlclass.quality.test_set import VIDEO_COLUMNS, shared_test_set
-from xlclass.schemas import unpack_vectors
 
 CONF = ROOT / "conf" / "youtube.toml"
 MUSE = ["ar", "de", "es", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh"]
@@ -62,7 +63,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         lake = arguments.lake or make_lake(Path(folder) / "lake")
         bundle = Registry(str(lake)).champion().load()
-        videos, vectors = load_videos(lake, arguments.catalogue, bundle.manifest)
+        videos, vectors = load_videos(lake, arguments.catalogue, bundle.manifest, bundle.space)
     is_test = videos.is_scored.to_numpy()
     tested = videos[is_test].reset_index(drop=True)
     decisions = bundle.decide(vectors[is_test], tested.language.tolist())
@@ -76,10 +77,10 @@ def main() -> int:
     return verdict("decisions", _figures(table, after), BARS, AT_MOST, languages=table.to_dict("records"), heads=heads)
 
 
-def load_videos(lake: Path, catalogue: Path, manifest: dict) -> tuple[pd.DataFrame, np.ndarray]:
+def load_videos(lake: Path, catalogue: Path, manifest: dict, space: Space) -> tuple[pd.DataFrame, np.ndarray]:
     """Videos with a vector: language, reference, channel, side, label (an index, -1 for none), is_labelled, is_scored (in the test set); and their vectors."""
     videos = deltalake.DeltaTable(str(lake / "videos")).to_pandas(columns=list(VIDEO_COLUMNS))
-    vectors = embeddings_of(str(lake), manifest["encoder_id"]).to_table(columns=["video_id", "vector"]).to_pandas().dropna()
+    vectors = embeddings_on(str(lake), Route.of(manifest)).to_table(columns=["video_id", "encoder_id", "vector"]).to_pandas().dropna()
     reference = pq.read_table(catalogue, columns=["video_id", "reference_language"]).to_pandas().drop_duplicates("video_id")
     rows = videos.merge(vectors, on="video_id").merge(reference, on="video_id", how="left").sort_values("video_id", ignore_index=True)
     index = {name: i for i, name in enumerate(manifest["categories"])}
@@ -89,7 +90,7 @@ def load_videos(lake: Path, catalogue: Path, manifest: dict) -> tuple[pd.DataFra
     rows["reference"] = [base_language(code)[0] for code in rows.reference_language]
     rows["is_labelled"] = rows.language.isin(manifest["languages"]) & rows.labels.map(len).gt(0)
     rows["is_scored"] = rows.video_id.isin(shared_test_set([videos], [manifest]).video_id)
-    return rows.drop(columns="vector"), unpack_vectors(rows.vector.tolist(), manifest["dim"])
+    return rows.drop(columns="vector"), space.unpacked(rows.vector.tolist(), rows.encoder_id.tolist(), rows.language.tolist())
 
 
 class Scored:

@@ -123,14 +123,14 @@ def accuracy(videos: pd.DataFrame, frequent: list[str]) -> dict[str, float]:
 
 def costs(videos: pd.DataFrame) -> dict[str, float]:
     """Processor time per video of deciding its language, preparing its text, and encoding that with MUSE, as the jobs do them."""
-    from xlclass.encoders import resolve_encoder
+    from xlclass.encoders import resolve_encoders
     from xlclass.encoders.batches import embed_column
     from xlclass.encoders.saved_model import load_encoder
     from xlclass.encoders.udf import limit_threads
 
     limit_threads(1)
     settings = load_settings(ROOT / "conf" / "youtube.toml")
-    preparation, spec = load_preparation(settings), resolve_encoder(settings)
+    preparation, spec = load_preparation(settings), resolve_encoders(settings).main
     encoder = load_encoder(spec)
     fields = [videos[name].tolist() for name in ("title", "tags", "description", "declared_language")]
     nothing = [None] * len(videos)

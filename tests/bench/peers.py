@@ -49,7 +49,7 @@ from own import with_precision  # noqa: E402
 from prepared_texts import write_texts  # noqa: E402
 
 from xlclass.config import load_settings  # noqa: E402
-from xlclass.encoders import resolve_encoder  # noqa: E402
+from xlclass.encoders import resolve_encoders  # noqa: E402
 
 BARS = {"vs_fastest_peer": 1.0, "vs_predict_batch_udf": 1.1, "vs_load_per_batch": 3.0}
 PEERS = ("predict_batch_udf", "mlflow_spark_udf", "ray_map_batches")
@@ -71,7 +71,7 @@ def main() -> int:
     WORK.mkdir(parents=True, exist_ok=True)
     settings = load_settings(CONF)
     files = write_texts(pq.read_table(arguments.catalogue).to_pandas(), settings, num_texts, WORK)
-    bench = Bench(files, resolve_encoder(with_precision(settings, "float32")).path)
+    bench = Bench(files, resolve_encoders(with_precision(settings, "float32")).main.path)
     all_contenders = [contender for contender in contenders() if not arguments.quick or contender.name in QUICK]
     start = time.monotonic()
     _tune(bench, all_contenders, arguments.quick)

@@ -20,7 +20,7 @@ from _verdict import verdict
 
 from xlclass.encoders.batches import batches_by_length
 from xlclass.encoders.contract import Encoder
-from xlclass.encoders.muse.build import embedded_encoder
+from xlclass.encoders.muse.build import muse_encoder
 from xlclass.encoders.saved_model import load_encoder
 from xlclass.encoders.udf import limit_threads
 
@@ -34,7 +34,7 @@ def main() -> int:
     limit_threads(1)
     texts, num_rounds = _texts(500 if quick else 2_000), 1 if quick else 5
     with tempfile.TemporaryDirectory() as cache:
-        full, half = (load_encoder(embedded_encoder(Path(cache), precision)) for precision in ("float32", "bfloat16"))
+        full, half = (load_encoder(muse_encoder(Path(cache), precision)) for precision in ("float32", "bfloat16"))
         (exact, _), (rounded, _) = _encode(full, texts), _encode(half, texts)  # the warm-up, and the vectors
         pairs = [(_encode(full, texts)[1], _encode(half, texts)[1]) for _ in range(num_rounds)]
     cosines = (exact * rounded).sum(axis=1)

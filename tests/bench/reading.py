@@ -36,7 +36,7 @@ def measure(folder: Path, num_rows: int) -> dict[str, float]:
     from xlclass.catalog import load_preparation
     from xlclass.catalog.taxonomy import load_taxonomy
     from xlclass.config import load_settings
-    from xlclass.encoders import resolve_encoder
+    from xlclass.encoders import resolve_encoders
     from xlclass.lake.runs import Run
     from xlclass.lake.session import open_session
     from xlclass.lake.sources import read_catalogue
@@ -50,7 +50,7 @@ def measure(folder: Path, num_rows: int) -> dict[str, float]:
         file.write_text(_TEXT.format(f"{num_rows}.{name}") + _MORE.format(ROOT / "conf"))
         settings = load_settings(file)
         run = Run("bench", Lake(spark, str(folder / "lake")), settings, load_preparation(settings), load_taxonomy(settings.resolve(settings.taxonomy.file)))
-        backfill(run, read_catalogue(spark, settings), resolve_encoder(settings), None)
+        backfill(run, read_catalogue(spark, settings), [resolve_encoders(settings)], None)
         seconds[name] = sum(step.seconds for step in run.steps if step.name in ("channels", "plan", "prepare"))
         shutil.rmtree(folder / "lake")
     return seconds

@@ -33,7 +33,7 @@ from xlclass.catalog.language import decide_languages
 from xlclass.catalog.taxonomy import load_taxonomy
 from xlclass.catalog.text import STEPS, Preparation
 from xlclass.config import Settings, TrainingSettings, load_settings
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.encoders.batches import embed_column
 from xlclass.encoders.contract import EncoderSpec
 from xlclass.encoders.udf import limit_threads
@@ -59,7 +59,7 @@ def main() -> int:
     settings, start = load_settings(ROOT / "conf" / "youtube.toml"), time.monotonic()
     rows = _sample(pq.read_table(arguments.catalogue).to_pandas(), settings, 3_000 if arguments.quick else 20_000)
     noisy = _with_noise(rows[rows.side == TEST])
-    encode, seeds = Encoding(resolve_encoder(settings)), QUICK_SEEDS if arguments.quick else SEEDS
+    encode, seeds = Encoding(resolve_encoders(settings).main), QUICK_SEEDS if arguments.quick else SEEDS
     variants: dict[str, Preparation | None] = {"raw": None} | _variants(settings)
     if arguments.quick or arguments.variants:
         variants = {name: variants[name] for name in ("raw", "all", *(arguments.variants or ()))}

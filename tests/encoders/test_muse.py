@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from xlclass.encoders.muse import build
-from xlclass.encoders.muse.build import embedded_encoder
+from xlclass.encoders.muse.build import muse_encoder
 from xlclass.encoders.saved_model import load_encoder
 from xlclass.errors import EncoderError
 
@@ -65,7 +65,7 @@ UNUSUAL = [
 
 @pytest.fixture(scope="module")
 def muse(muse_cache):
-    return embedded_encoder(muse_cache)
+    return muse_encoder(muse_cache)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_embedded_encoder_has_the_same_vectors_by_hub_load_and_by_signature(muse
 
 def test_embedded_encoder_is_safe_for_two_processes_at_once_and_its_id_is_of_the_numbers_not_of_the_files(muse, tmp_path):
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        first, second = pool.map(embedded_encoder, [tmp_path] * 2, chunksize=1)
+        first, second = pool.map(muse_encoder, [tmp_path] * 2, chunksize=1)
     assert first == second
     assert [path.name for path in tmp_path.iterdir()] == [Path(first.path).parent.name]  # no draft is left
     assert first.encoder_id == muse.encoder_id
@@ -153,14 +153,14 @@ def test_embedded_encoder_is_safe_for_two_processes_at_once_and_its_id_is_of_the
 
 
 def test_embedded_encoder_refuses_damaged_cache(muse_cache, tmp_path):
-    spec = embedded_encoder(Path(shutil.copytree(muse_cache, tmp_path, dirs_exist_ok=True)))
+    spec = muse_encoder(Path(shutil.copytree(muse_cache, tmp_path, dirs_exist_ok=True)))
     variables = next(Path(spec.path).glob("variables/variables.data*"))
     variables.write_bytes(variables.read_bytes()[:-1])
     with pytest.raises(EncoderError, match="damaged"):
-        embedded_encoder(tmp_path)
+        muse_encoder(tmp_path)
 
 
 def test_embedded_encoder_refuses_other_weights(tmp_path, monkeypatch):
     monkeypatch.setitem(build.SHA256, "weights.npz", "0" * 64)
     with pytest.raises(EncoderError, match=r"weights\.npz has sha256"):
-        embedded_encoder(tmp_path)
+        muse_encoder(tmp_path)

@@ -8,8 +8,8 @@ import pytest
 from conftest import ROOT
 
 from xlclass.config import load_settings
-from xlclass.encoders import resolve_encoder
-from xlclass.encoders.muse.build import embedded_encoder
+from xlclass.encoders import resolve_encoders
+from xlclass.encoders.muse.build import muse_encoder
 from xlclass.encoders.saved_model import load_encoder
 from xlclass.errors import SettingsError
 
@@ -19,7 +19,7 @@ DEMO = ROOT / "xlclass" / "catalog" / "demo"
 @pytest.fixture(scope="module")
 def encoders(muse_cache):
     """Both precisions, built in one cache."""
-    return [embedded_encoder(muse_cache, precision) for precision in ("float32", "bfloat16")]
+    return [muse_encoder(muse_cache, precision) for precision in ("float32", "bfloat16")]
 
 
 def test_encoder_id_differs_between_precisions(encoders):
@@ -48,13 +48,13 @@ def _settings(folder, encoder):
 
 def test_resolve_encoder_uses_the_precision_of_the_settings(encoders, tmp_path):
     cache = Path(encoders[1].path).parent.parent
-    assert resolve_encoder(_settings(tmp_path, f'cache = "{cache}"\nprecision = "bfloat16"')) == encoders[1]
-    assert resolve_encoder(_settings(tmp_path, f'cache = "{cache}"')) == encoders[0]
+    assert resolve_encoders(_settings(tmp_path, f'cache = "{cache}"\nprecision = "bfloat16"\nextension = "none"')).specs == (encoders[1],)
+    assert resolve_encoders(_settings(tmp_path, f'cache = "{cache}"\nextension = "none"')).specs == (encoders[0],)
 
 
 def test_resolve_encoder_refuses_a_precision_for_a_saved_model(fake_encoder, tmp_path):
     with pytest.raises(SettingsError, match=r'settings\.toml: encoder\.precision = "bfloat16" needs encoder\.model = "embedded"'):
-        resolve_encoder(_settings(tmp_path, f'model = "{fake_encoder.path}"\nprecision = "bfloat16"'))
+        resolve_encoders(_settings(tmp_path, f'model = "{fake_encoder.path}"\nprecision = "bfloat16"'))
 
 
 def test_load_settings_lists_the_precisions(tmp_path):

@@ -69,6 +69,40 @@ def test_saved_model_encoder_refuses_another_contract(kind, tmp_path):
         saved_model_encoder(str(tmp_path / "model"))
 
 
+def test_saved_model_encoder_takes_the_vectors_of_a_signature(tmp_path):
+    """Modules of TF1 and other exports cannot be called; their signature has one input and returns a dict."""
+    import tensorflow as tf
+
+    def saved(key, *names):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="sentences")])
+        def lengths(sentences):
+            lengths = tf.strings.length(sentences)
+            return {"lengths": lengths} | {name: tf.cast(lengths, tf.float32)[:, None] + [0.0, 10.0 * i] for i, name in enumerate(names)}
+
+        folder = str(tmp_path / "-".join((key, *names)))
+        tf.saved_model.save(tf.Module(), folder, signatures={key: lengths})
+        return folder
+
+    expected = {("serving_default", "output_0"): 0, ("default", "other", "default"): 10, ("serving_default", "default", "outputs"): 10}
+    for (key, *names), second in expected.items():
+        encoder = load_encoder(saved_model_encoder(saved(key, *names)))
+        np.testing.assert_array_equal(encoder.encode(["ab", "", "é"]), [[2, 2 + second], [0, second], [2, 2 + second]])
+    for wrong in (("serving_default", "one", "two"), ("serving_default",), ("another_key", "outputs")):
+        with pytest.raises(EncoderError, match=r"does not map string \[n\] -> float32 \[n, dim\]"):
+            saved_model_encoder(saved(*wrong))
+
+
+def test_saved_model_encoder_takes_an_export_of_keras(tmp_path):
+    import keras
+
+    texts = keras.Input((), dtype="string")
+    vectors = keras.layers.Embedding(16, 4)(keras.layers.Hashing(16)(texts))
+    model = keras.Model(texts, vectors)
+    model.export(tmp_path / "export", verbose=False)
+    spec = saved_model_encoder(str(tmp_path / "export"))
+    np.testing.assert_allclose(load_encoder(spec).encode(["one", "two"]), model(np.array(["one", "two"])), atol=1e-6)
+
+
 def test_saved_model_encoder_names_the_cause_of_a_failed_download(monkeypatch, tmp_path):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     with pytest.raises(EncoderError, match="cannot fetch"):

@@ -7,7 +7,6 @@ from pyspark.sql import functions as F
 from samples import SCORED
 from scipy.special import expit
 
-from xlclass.encoders import resolve_encoder
 from xlclass.evaluation.evaluate import _confidence_row, evaluate
 from xlclass.lake import evaluations
 from xlclass.pipeline.transforms import classify_embeddings
@@ -93,10 +92,10 @@ def test_category_accuracy_agrees_with_its_counts(evaluated):
 
 def test_evaluate_again_writes_nothing_and_the_summary_is_the_same(evaluated):
     run, version, evaluation = evaluated
-    encoder, before = resolve_encoder(run.settings), _versions(run)
+    before = _versions(run)
     assert evaluate(run, version) == evaluation
     assert _versions(run) == before
-    lines = summary(run, evaluation, version, encoder).splitlines()
+    lines = summary(run, evaluation, version).splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["en", "fr", "de"]
     assert "1.000" in lines[1]
     assert max(map(len, lines[:5])) < 100

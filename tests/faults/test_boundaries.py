@@ -16,7 +16,7 @@ from conftest import write_catalogue
 from pyspark.sql import functions as F
 from samples import ROWS
 
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.lake import staging, tables
 from xlclass.lake.maintenance import maintain
 from xlclass.lake.registry import Registry
@@ -63,7 +63,7 @@ class Recorded:
 
 def _backfill(run, **options):
     source = read_catalogue(run.lake.spark, run.settings)
-    backfill(run, source, resolve_encoder(run.settings), Registry(run.lake.root).champion(), BackfillOptions(**options))
+    backfill(run, source, [resolve_encoders(run.settings)], Registry(run.lake.root).champion(), BackfillOptions(**options))
 
 
 @pytest.fixture(scope="module")

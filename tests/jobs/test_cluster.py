@@ -13,7 +13,10 @@ import pytest
 from conftest import ROOT
 from standalone import Standalone, clean_environment, members
 
-from xlclass.encoders.muse.graph import GRAPH
+from xlclass.encoders.e5.build import e5_id
+from xlclass.encoders.e5.graph import GRAPH as E5_GRAPH
+from xlclass.encoders.muse.build import muse_id
+from xlclass.encoders.muse.graph import GRAPH as MUSE_GRAPH
 
 pytestmark = [pytest.mark.spark, pytest.mark.fault]
 SETTINGS = {  # conf/cluster.toml's lines -> those for the demo
@@ -76,7 +79,7 @@ def shared_folder(folder: Path) -> Path:
 def submit(cluster, dist, python, folder, *options, job="pipeline") -> subprocess.CompletedProcess:
     """The job on the settings in `folder`, submitted from the empty folder there with an empty home; Spark settings for a small cluster."""
     shared, empty = folder / "shared", folder / "empty"
-    package, encoder = next(dist.glob("xlclass-*.zip")), next(dist.glob("muse-*.tar.gz"))
+    package, encoder = next(dist.glob("xlclass-*.zip")), next(dist.glob("encoders-*.tar.gz"))
     settings = {
         "spark.pyspark.python": python,
         "spark.pyspark.driver.python": python,
@@ -91,7 +94,7 @@ def submit(cluster, dist, python, folder, *options, job="pipeline") -> subproces
     }
     command = ["spark-submit", "--master", cluster.master_url, "--properties-file", str(ROOT / "conf" / "spark-defaults-cluster.conf")]
     command += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
-    command += ["--py-files", str(package), "--archives", f"{encoder}#muse", *options, str(ROOT / "jobs" / f"{job}.py")]
+    command += ["--py-files", str(package), "--archives", f"{encoder}#encoders", *options, str(ROOT / "jobs" / f"{job}.py")]
     command += ["--conf", str(shared / "conf" / "cluster.toml")]
     environment = clean_environment(cluster.folder / "home", shared / "conf")
     return subprocess.run(command, cwd=empty, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1_800)
@@ -141,16 +144,15 @@ def test_pipeline_on_a_cluster_encodes_on_both_workers(done):
     assert encoding_executors(folder / "events") == {"0", "1"}
 
 
-def test_pipeline_on_a_cluster_uses_the_shipped_encoder(done, cluster, dist):
-    """Each executor unpacked it, nothing was built, and its vectors carry the embedded encoder's id."""
+def test_pipeline_on_a_cluster_uses_the_shipped_encoders(done, cluster):
+    """Each executor unpacked them, nothing was built, and their vectors carry the embedded encoders' ids."""
     folder, _ = done
-    archive = next(dist.glob("muse-*.tar.gz"))
+    shipped = {f"muse-{muse_id('float32')[:16]}-{MUSE_GRAPH}", f"e5-{e5_id()[:16]}-{E5_GRAPH}"}
     for number in range(2):
-        records = list(cluster.work(number).glob("app-*/*/muse/muse-*/model.sha256"))
-        assert [record.read_text()[:16] for record in records] == [archive.name.split("-")[1][:16]]
+        assert {record.parent.name for record in cluster.work(number).glob("app-*/*/encoders/*/model.sha256")} == shipped
     assert not (cluster.folder / "home" / ".cache" / "xlclass").exists()
     encoders = {key["encoder_id"] for key in deltalake.DeltaTable(str(folder / "shared" / "lake" / "embeddings")).to_pandas().encode_key}
-    assert [f"muse-{encoder[:16]}-{GRAPH}" for encoder in encoders] == [record.parent.name for record in records]
+    assert encoders == {muse_id("float32"), e5_id()}
 
 
 def test_doctor_on_a_cluster_encodes_on_both_workers(done, cluster, dist, bare_python):

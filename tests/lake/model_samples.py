@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from xlclass.lake.tables import _PROPERTIES
+from xlclass.model.alignment import Space
 from xlclass.model.bundle import Bundle
 from xlclass.model.calibration import Platt
 from xlclass.model.chain import DecisionChain
@@ -36,7 +37,7 @@ class FakeHead:
 def bundle(name):
     """A model version of that name, trained from the fingerprint NAME-print."""
     chain = DecisionChain(FakeHead(), Platt((1.0, 1.0), (0.0, 0.0)))
-    return Bundle(chain, {**MANIFEST, "model_version": name, "training_fingerprint": f"{name}-print"})
+    return Bundle(chain, Space(8, {"e": 8}, {}), {**MANIFEST, "model_version": name, "training_fingerprint": f"{name}-print"})
 
 
 def create_models_table(root):

@@ -11,6 +11,7 @@ import pytest
 
 from xlclass.config import TrainingSettings
 from xlclass.errors import ModelError
+from xlclass.model.alignment import Alignment, Space
 from xlclass.model.bundle import Bundle, ModelVersion, bundle_digest, load_bundle, save_bundle
 from xlclass.model.calibration import LanguageMap, LanguageMaps, Platt
 from xlclass.model.chain import DecisionChain
@@ -18,14 +19,19 @@ from xlclass.model.examples import Examples
 from xlclass.model.head import train_head
 from xlclass.model.neighbours import NeighbourWeights, Propagation, fit_prototypes
 from xlclass.model.thresholds import Thresholds
+from xlclass.schemas import pack_vectors
 
 MANIFEST = {
     "model_version": "0123456789ab",
     "encoder_id": "e" * 64,
+    "dim": 16,
+    "parts": [{"encoder_id": "e" * 64, "dim": 16, "languages": ["en"]}, {"encoder_id": "f" * 64, "dim": 8, "languages": []}],
     "preparation_version": "1-0a1b2c3d",
     "categories": ["music", "sports", "comédie"],
 }
-FILES = ["head.keras", "manifest.json", "neighbours.npz"]
+ALIGNMENT = Alignment(np.arange(8, dtype=np.float32), {"cs": np.ones(8, np.float32)}, np.eye(8, 16, dtype=np.float32), np.zeros(16, np.float32))
+SPACE = Space(16, {"e" * 64: 16, "f" * 64: 8}, {"f" * 64: ALIGNMENT})
+FILES = ["alignment.npz", "head.keras", "manifest.json", "neighbours.npz"]
 
 
 class SavedHead:
@@ -42,7 +48,7 @@ class SavedHead:
 
 def bundle(head=SavedHead(), **changes):  # noqa: B008  it has no state
     chain = DecisionChain(head, Platt((1.0,) * 3, (0.0,) * 3), thresholds=Thresholds((0.5, 0.5, 0.7)))
-    return Bundle(chain, {**MANIFEST, **changes})
+    return Bundle(chain, SPACE, {**MANIFEST, **changes})
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def whole():
         Propagation({"zh-Hant": prototypes[1], "th": prototypes[2]}, LanguageMap(0.9, 0.125)),
         Thresholds((0.2, 0.3, 0.4), {"en": (0.1, 0.5, 2.0)}, "abstain", 2),
     )
-    return Bundle(chain, MANIFEST), sample.vectors
+    return Bundle(chain, SPACE, MANIFEST), sample.vectors
 
 
 def test_load_bundle_gives_the_same_decisions(whole, tmp_path):
@@ -98,7 +104,7 @@ def test_load_bundle_reads_no_pickle(saved):
         load_bundle(folder, bundle_digest(folder))
 
 
-def test_save_bundle_writes_three_files_and_nothing_beside(saved):
+def test_save_bundle_writes_four_files_and_nothing_beside(saved):
     folder, digest = saved
     assert sorted(file.name for file in folder.iterdir()) == FILES
     assert [file.name for file in folder.parent.iterdir()] == [folder.name]
@@ -112,11 +118,11 @@ def test_save_bundle_writes_three_files_and_nothing_beside(saved):
 def test_save_bundle_names_the_contents(saved, whole, tmp_path):
     """Equal contents give an equal digest in any folder; another manifest, head or chain gives another one."""
     _, digest = saved
-    reordered = Bundle(bundle().chain, dict(reversed(MANIFEST.items())))
+    reordered = Bundle(bundle().chain, SPACE, dict(reversed(MANIFEST.items())))
     prototypes = replace(bundle().chain, neighbours=whole[0].chain.neighbours)
     assert save_bundle(reordered, tmp_path / "same") == digest
-    assert save_bundle(Bundle(prototypes, MANIFEST), tmp_path / "a") == save_bundle(Bundle(prototypes, MANIFEST), tmp_path / "b")
-    others = [bundle(seed=8), bundle(SavedHead(b"another head")), Bundle(prototypes, MANIFEST)]
+    assert save_bundle(Bundle(prototypes, SPACE, MANIFEST), tmp_path / "a") == save_bundle(Bundle(prototypes, SPACE, MANIFEST), tmp_path / "b")
+    others = [bundle(seed=8), bundle(SavedHead(b"another head")), Bundle(prototypes, SPACE, MANIFEST)]
     assert len({digest, *(save_bundle(other, tmp_path / str(i)) for i, other in enumerate(others))}) == 4
 
 
@@ -172,15 +178,34 @@ def test_load_bundle_refuses_a_whole_folder_of_another_version_and_a_missing_one
         load_bundle(tmp_path / "nowhere", digest)
 
 
-def test_require_refuses_another_encoder_or_preparation_by_name(tmp_path):
+def test_require_refuses_another_preparation_by_name(tmp_path):
     version = ModelVersion("0123456789ab", str(tmp_path / "m"), save_bundle(bundle(), tmp_path / "m"))
-    version.require("e" * 64, "1-0a1b2c3d")
-    refused = [
-        ("f" * 64, "1-0a1b2c3d", ("encoder_id", "e" * 12, "f" * 12)),
-        ("e" * 64, "2-0a1b2c3d", ("preparation_version", "1-0a1b2c3d", "2-0a1b2c3d")),
-        ("e" * 63 + "f", "1-0a1b2c3d", ("encoder_id",)),
-    ]
-    for encoder_id, preparation_version, parts in refused:
-        with pytest.raises(ModelError) as caught:
-            version.require(encoder_id, preparation_version)
-        assert [part for part in ("0123456789ab", *parts) if part not in str(caught.value)] == []
+    version.require("1-0a1b2c3d")
+    with pytest.raises(ModelError, match=r"0123456789ab was trained on texts of the preparation 1-0a1b2c3d, the settings give 2-0a1b2c3d"):
+        version.require("2-0a1b2c3d")
+
+
+def test_load_bundle_gives_the_same_space(whole, tmp_path):
+    original, _ = whole
+    version = ModelVersion("v", str(tmp_path / "v"), save_bundle(original, tmp_path / "v"))
+    rng = np.random.default_rng(3)
+    raw = {encoder_id: rng.normal(size=(2, dim)).astype(np.float32) for encoder_id, dim in SPACE.dims.items()}
+    packed = [vector for vectors in raw.values() for vector in pack_vectors(vectors)]
+    arguments = packed, ["e" * 64] * 2 + ["f" * 64] * 2, ["en", "fr", "cs", "da"]
+    expected = original.space.unpacked(*arguments)
+    for space in (version.load().space, version.space()):
+        np.testing.assert_array_equal(space.unpacked(*arguments), expected)
+    np.testing.assert_allclose(expected[:2], raw["e" * 64], atol=1e-2)
+    assert not np.allclose(expected[2], ALIGNMENT.apply(raw["f" * 64], np.array(["da", "da"], object))[0])  # Czech has a mean of its own
+
+
+def test_a_version_of_before_there_were_pairs_is_read(tmp_path):
+    """Its manifest names one encoder, and its folder has no alignment."""
+    folder = tmp_path / "v"
+    save_bundle(bundle(), folder)
+    (folder / "alignment.npz").unlink()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["parts"], manifest["files"]["alignment.npz"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    space = ModelVersion("v", str(folder), bundle_digest(folder)).space()
+    assert (space.dim, space.dims, space.alignments) == (16, {"e" * 64: 16}, {})

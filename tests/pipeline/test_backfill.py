@@ -9,7 +9,7 @@ import pytest
 from conftest import VIDEOS, write_catalogue
 from samples import ROWS
 
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.errors import EncoderError, LakeError, ModelError, SourceError
 from xlclass.lake.registry import Registry
 from xlclass.lake.sources import read_catalogue
@@ -21,7 +21,7 @@ TABLES = (REJECTED_VIDEOS, VIDEOS_TABLE, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG
 
 
 def _fill(run, version=None, **options):
-    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), version, BackfillOptions(**options))
+    backfill(run, read_catalogue(run.lake.spark, run.settings), [resolve_encoders(run.settings)], version, BackfillOptions(**options))
     return run
 
 
@@ -279,7 +279,7 @@ def test_backfill_uses_nothing_of_files_that_change_while_they_are_read(filled, 
     write_catalogue(run.settings.file.parent, [{**VIDEOS[0], "title": "changed meanwhile"}, *VIDEOS[1:]])
     before = _versions(run)
     with pytest.raises(SourceError, match="changed while it was read"):
-        backfill(run, catalogue, resolve_encoder(run.settings), None)
+        backfill(run, catalogue, [resolve_encoders(run.settings)], None)
     assert _versions(run) == before
     assert _rows(_fill(another(filled)), VIDEOS_TABLE)["v1"]["title"] == "changed meanwhile"
 
@@ -292,7 +292,7 @@ def test_backfill_reads_a_delta_source_at_its_version_and_follows_its_deletions(
     run = new_run.again(run)
     catalogue = read_catalogue(spark, run.settings)
     spark.sql(f"DELETE FROM delta.`{source}` WHERE video_id IN ('v1', 'v2')")
-    backfill(run, catalogue, resolve_encoder(run.settings), None)
+    backfill(run, catalogue, [resolve_encoders(run.settings)], None)
     run.record("done")
     assert {"v1", "v2"} <= set(_rows(run, VIDEOS_TABLE))
     after = _fill(new_run.again(run))

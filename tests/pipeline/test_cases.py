@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from refusals import message_of
 
 from xlclass.config import load_settings
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.lake.sources import read_catalogue
 from xlclass.pipeline.backfill import backfill
 from xlclass.pipeline.changes import Input, compare
@@ -136,7 +136,7 @@ def test_case_of_a_delta_table_is_followed_although_its_change_feed_cannot_be_re
 
     def update(version_before=None, **options):
         run = new_run.again(first)
-        backfill(run, read_catalogue(spark, settings), resolve_encoder(settings), None, BackfillOptions(**options))
+        backfill(run, read_catalogue(spark, settings), [resolve_encoders(settings)], None, BackfillOptions(**options))
         run.source_version = version_before or run.source_version
         run.record("done")
         return {row["video_id"] for row in run.lake.read(VIDEOS).collect()}

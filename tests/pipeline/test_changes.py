@@ -4,6 +4,7 @@ import pytest
 from pyspark.sql import functions as F
 from samples import completed
 
+from xlclass.encoders.pair import Part, Route
 from xlclass.lake.tables import Lake
 from xlclass.model.bundle import ModelVersion
 from xlclass.pipeline.changes import CARRIED, have_same_rows, up_to_date
@@ -29,7 +30,15 @@ def test_have_same_rows_sees_every_difference(spark):
     assert have_same_rows(spark.createDataFrame([], KIND), spark.createDataFrame([], KIND))
 
 
-VERSION = ModelVersion("a", "/nowhere", "")
+class Version(ModelVersion):
+    """A version without a folder."""
+
+    def manifest(self):
+        return {"encoder_id": "e", "dim": 2}
+
+
+VERSION = Version("a", "/nowhere", "")
+ROUTE = Route((Part("e", 2),))
 STALE = {
     "another text": (VIDEOS, "text_hash = 'other'", (False, True)),
     "another language": (VIDEOS, "language = 'fr'", (False, True)),
@@ -47,12 +56,17 @@ def lake(spark, tmp_path_factory):
     ids = spark.range(2).select(F.col("id").cast("string").alias("video_id"), *(F.lit(text).alias(name) for name, text in texts.items()))
     _append(lake, VIDEOS, ids)
     videos = lake.read(VIDEOS)
-    _append(lake, EMBEDDINGS, videos.select("video_id", F.lit("e").alias("encoder_id"), encode_key("e").alias("encode_key"), *CARRIED))
+    _append(lake, EMBEDDINGS, _embedded(videos, "e"))
     before = videos.where("video_id = '1'").withColumn("text_hash", F.lit("before"))
-    _append(lake, EMBEDDINGS, before.select("video_id", F.lit("second").alias("encoder_id"), encode_key("second").alias("encode_key"), *CARRIED))
-    scored = lake.embeddings_of("e").withColumn("input_digest", classification_digest(VERSION))
+    _append(lake, EMBEDDINGS, _embedded(before, "second"))
+    scored = lake.embeddings_on(ROUTE).withColumn("input_digest", classification_digest(VERSION))
     _append(lake, PREDICTIONS, scored.select("video_id", "language", F.lit("ok").alias("status"), F.lit("a").alias("model_version"), "input_digest"))
     return lake
+
+
+def _embedded(videos, encoder_id):
+    rows = videos.withColumn("encoder_id", F.lit(encoder_id))
+    return rows.select("video_id", "encoder_id", encode_key().alias("encode_key"), *CARRIED)
 
 
 def _append(lake, table, rows):
@@ -64,18 +78,18 @@ def test_up_to_date_sees_what_is_stale(lake):
     for name, (table, change, _) in STALE.items():
         path, version = f"delta.`{lake.path(table)}`", lake.version(table)
         lake.spark.sql(f"UPDATE {path} SET {change} WHERE video_id = '1'")
-        answers[name] = up_to_date(lake, "e", VERSION)
+        answers[name] = up_to_date(lake, [ROUTE], VERSION)
         lake.spark.sql(f"RESTORE TABLE {path} TO VERSION AS OF {version}")
     assert answers == {name: expected for name, (_, _, expected) in STALE.items()}
 
 
 def test_up_to_date_sees_another_encoder_another_version_and_rows_that_are_missing(lake):
-    assert up_to_date(lake, "e", VERSION) == (True, True)
+    assert up_to_date(lake, [ROUTE], VERSION) == (True, True)
     assert up_to_date(lake, "second", VERSION) == (False, False)
     assert up_to_date(lake, "third", VERSION) == (False, False)
     assert up_to_date(lake, "e", ModelVersion("b", "/nowhere", "")) == (True, False)
     assert up_to_date(lake, "e", None) == (True, False)
     lake.delete_where(PREDICTIONS, F.col("video_id") == "1")
-    assert up_to_date(lake, "e", VERSION) == (True, False)
+    assert up_to_date(lake, [ROUTE], VERSION) == (True, False)
     lake.delete_where(EMBEDDINGS, F.col("video_id") == "1")
-    assert up_to_date(lake, "e", VERSION) == (False, True)
+    assert up_to_date(lake, [ROUTE], VERSION) == (False, True)

@@ -5,7 +5,7 @@ from conftest import write_catalogue
 from pyspark.sql import functions as F
 from samples import ROWS
 
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.lake.sources import read_catalogue
 from xlclass.pipeline.backfill import backfill
 from xlclass.schemas import PREDICTION_LOG, PREDICTIONS
@@ -20,7 +20,7 @@ def test_an_edited_video_without_a_prediction_is_scored_and_logged_once(classifi
     run.lake.delete_where(PREDICTIONS, F.col("video_id") == unscored)
     write_catalogue(tmp_path, [{**row, "title": row["title"] + " again"} if row["video_id"] in (unscored, scored) else row for row in rows])
     second = new_run.again(run)
-    backfill(second, read_catalogue(run.lake.spark, second.settings), resolve_encoder(second.settings), version)
+    backfill(second, read_catalogue(run.lake.spark, second.settings), [resolve_encoders(second.settings)], version)
     predictions = run.lake.read(PREDICTIONS).collect()
     assert sorted(row["video_id"] for row in predictions) == sorted(row["video_id"] for row in rows)
     assert {row["video_id"] for row in predictions if row["run_id"] == second.run_id} == {unscored, scored}

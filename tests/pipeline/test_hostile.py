@@ -5,7 +5,7 @@ import json
 import pytest
 
 from xlclass.config import load_settings
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.lake.sources import read_catalogue
 from xlclass.pipeline.backfill import backfill
 from xlclass.schemas import EMBEDDINGS, REJECTED_VIDEOS, VIDEOS, unpack_vectors
@@ -70,7 +70,7 @@ def filled(new_run, tmp_path_factory):
     run = new_run(folder)
     (folder / "catalogue.jsonl").write_bytes(b"".join(LINES))
     _change_settings(run, "[source.columns]", 'visual_dim = 3\n[source.columns]\nvisual_vector = "visual"')
-    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), None)
+    backfill(run, read_catalogue(run.lake.spark, run.settings), [resolve_encoders(run.settings)], None)
     return run
 
 
@@ -118,6 +118,6 @@ def test_backfill_rejects_a_csv_row_with_too_few_fields_and_reads_the_others(new
         'c,"right",x,"d",c,fr,music,2026-01-01\n', encoding="utf-8")  # fmt: skip
     run = new_run(tmp_path)
     _change_settings(run, "catalogue.jsonl", "catalogue.csv")
-    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), None)
+    backfill(run, read_catalogue(run.lake.spark, run.settings), [resolve_encoders(run.settings)], None)
     assert {row["video_id"]: row["title"] for row in run.lake.read(VIDEOS).collect()} == {"a": 'quoted "title", with\na newline', "c": "right"}
     assert [row["rule"] for row in run.lake.read(REJECTED_VIDEOS).collect()] == ["unreadable_row"]

@@ -11,10 +11,11 @@ from samples import ROWS
 from xlclass.config import GateSettings
 from xlclass.cookbook import named
 from xlclass.cookbook.dictionary import READING
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
+from xlclass.encoders.pair import Part, Route
 from xlclass.evaluation.evaluate import evaluate
 from xlclass.evaluation.label_issues import judged_videos, unlabelled_videos
-from xlclass.lake.reading import dataset, embeddings_of
+from xlclass.lake.reading import dataset, embeddings_on
 from xlclass.lake.registry import Registry
 from xlclass.lake.sources import read_catalogue
 from xlclass.pipeline.backfill import BackfillOptions, backfill, classify
@@ -64,15 +65,18 @@ class System:
     def fill(self, encoder, version=None, **options):
         """The run, after its backfill."""
         run = self.run(encoder)
-        backfill(run, read_catalogue(self.lake.spark, run.settings), resolve_encoder(run.settings), version, BackfillOptions(**options))
+        backfill(run, read_catalogue(self.lake.spark, run.settings), [resolve_encoders(run.settings)], version, BackfillOptions(**options))
         return run
 
     def encoder_id(self, encoder):
-        return resolve_encoder(self.run(encoder).settings).encoder_id
+        return resolve_encoders(self.run(encoder).settings).main.encoder_id
+
+    def route(self, encoder):
+        return Route((Part(self.encoder_id(encoder), FAKE_DIM),))
 
     def rows(self, encoder):
         """The encoder's rows by video_id."""
-        rows = self.lake.embeddings_of(self.encoder_id(encoder)).collect()
+        rows = self.lake.embeddings_on(self.route(encoder)).collect()
         assert len({row["video_id"] for row in rows}) == len(rows)
         return {row["video_id"]: row for row in rows}
 
@@ -93,7 +97,7 @@ def system(new_run, second_encoder, tmp_path_factory):
     system.versions = {}
     for encoder in ("first", "second"):
         run = system.fill(encoder)
-        system.versions[encoder] = train(run, resolve_encoder(run.settings))
+        system.versions[encoder] = train(run, resolve_encoders(run.settings))
         classify(run, system.versions[encoder])
         assert _num_encoded(run) == len(CATALOGUE)
     return system
@@ -105,11 +109,11 @@ def test_rows_of_both_encoders_lie_side_by_side(system):
     assert system.lake.num_rows(EMBEDDINGS) == 2 * len(IDS)
     assert all(first[name]["vector"] != second[name]["vector"] for name in IDS - {"no text"})
     for encoder, rows in (("first", first), ("second", second)):
-        encoder_id = system.encoder_id(encoder)
+        encoder_id, route = system.encoder_id(encoder), system.route(encoder)
         assert {row["encoder_id"] for row in rows.values()} == {row["encode_key"]["encoder_id"] for row in rows.values()} == {encoder_id}
-        assert sorted(embeddings_of(system.lake.root, encoder_id).to_table(columns=["video_id"])["video_id"].to_pylist()) == sorted(IDS)
-        assert stale_embeddings(system.lake, encoder_id).isEmpty()
-        assert up_to_date(system.lake, encoder_id, system.versions["second"]) == (True, encoder == "second")
+        assert sorted(embeddings_on(system.lake.root, route).to_table(columns=["video_id"])["video_id"].to_pylist()) == sorted(IDS)
+        assert stale_embeddings(system.lake, [route]).isEmpty()
+        assert up_to_date(system.lake, [route, system.route("second")], system.versions["second"]) == (True, encoder == "second")
 
 
 def test_training_takes_one_vector_of_each_video(system):
@@ -118,7 +122,7 @@ def test_training_takes_one_vector_of_each_video(system):
     assert sum(manifests["first"]["num_videos"].values()) <= len(IDS)
     assert {encoder: manifest["encoder_id"] for encoder, manifest in manifests.items()} == {name: system.encoder_id(name) for name in manifests}
     run = system.run("first")
-    assert train(run, resolve_encoder(run.settings)) == system.versions["first"]  # the same sample as before the second encoder came
+    assert train(run, resolve_encoders(run.settings)) == system.versions["first"]  # the same sample as before the second encoder came
 
 
 def test_a_version_scores_the_rows_of_its_own_encoder_only(system):

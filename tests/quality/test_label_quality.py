@@ -176,7 +176,7 @@ def test_distinct_skips_near_duplicates_of_every_kept_vector():
 @pytest.fixture(scope="module")
 def demo_vectors(tmp_path_factory):
     """Vectors, label indicators, channels and languages of the embedded catalogue's English and French videos."""
-    from xlclass.encoders.muse.build import embedded_encoder
+    from xlclass.encoders.muse.build import muse_encoder
     from xlclass.encoders.saved_model import load_encoder
 
     folder = Path(taxonomy.__file__).parent / "demo"
@@ -184,7 +184,7 @@ def demo_vectors(tmp_path_factory):
     names = sorted({name for row in rows for name in row["labels"]})
     labels = np.array([[name in row["labels"] for name in names] for row in rows])
     texts = [". ".join([row["title"] or "", *(row["tags"] or [])]) for row in rows]
-    return load_encoder(embedded_encoder(tmp_path_factory.mktemp("cache"))).encode(texts), labels, np.array([row["channel_id"] for row in rows])
+    return load_encoder(muse_encoder(tmp_path_factory.mktemp("cache"))).encode(texts), labels, np.array([row["channel_id"] for row in rows])
 
 
 def test_flipped_labels_of_the_demo_are_found(demo_vectors):

@@ -95,7 +95,7 @@ def make_tables():
     }  # fmt: skip
 
 
-ABOUT = About("/some/lake", "m-1234", "2026-11-25 11:00", TRAINING, [*TRAINING, *KNOWN], CATEGORIES, "2026-11-25 10:30")
+ABOUT = About("/some/lake", "m-1234", "2026-11-25 11:00", TRAINING, [[*TRAINING, *KNOWN]], CATEGORIES, "2026-11-25 10:30")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import pytest
 from pyspark.sql import functions as F
 from samples import ROWS
 
-from xlclass.encoders import resolve_encoder
 from xlclass.errors import SettingsError
 from xlclass.evaluation.evaluate import evaluate
 from xlclass.lake.runs import utc_now
@@ -19,8 +18,8 @@ HOSTILE = "<script>alert(1)</script> ma chanson préférée à la guitare"
 def test_report_of_a_small_lake_before_and_after_its_evaluation(classified_in, tmp_path):
     rows = [{**row, "title": HOSTILE} if row["video_id"] == "fr59" else row for row in ROWS]
     run, version = classified_in(tmp_path, [*rows, {**rows[0], "video_id": "blank", "title": "", "channel": "blank", "labels": []}])
-    lake, encoder = run.lake, resolve_encoder(run.settings)
-    assert "has not been evaluated yet" in report_page(run, version, encoder)
+    lake = run.lake
+    assert "has not been evaluated yet" in report_page(run, version)
     evaluation = evaluate(run, version)
     issues = [(evaluation, row["video_id"], row["language"], "mislabelled", 0.5 + i / 1_000, "another category") for i, row in enumerate(rows)]
     lake.append_values(LABEL_ISSUES, [*issues, ("older evaluation", "en0", "en", "mislabelled", 1.0, "stale")])
@@ -47,7 +46,7 @@ def test_report_of_a_small_lake_before_and_after_its_evaluation(classified_in, t
         f"{lake.root}/alerts"
     )
     file = report_file(lake, None)
-    write_whole(file, report_page(run, version, encoder))
+    write_whole(file, report_page(run, version))
     html = file.read_text(encoding="utf-8")
     assert "Drift and alerts" in html
     assert "has not been evaluated" not in html

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from xlclass.cli import main
 from xlclass.config import GateSettings
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.errors import ModelError
 from xlclass.lake.registry import Registry
 from xlclass.lake.sources import read_catalogue
@@ -52,7 +52,7 @@ def predicted_by(run, name):
 
 def backfilled(run):
     """The model versions of all predictions after a backfill with the champion."""
-    backfill(run, read_catalogue(run.lake.spark, run.settings), resolve_encoder(run.settings), Registry(run.lake.root).champion())
+    backfill(run, read_catalogue(run.lake.spark, run.settings), [resolve_encoders(run.settings)], Registry(run.lake.root).champion())
     return {row["model_version"] for row in run.lake.read(PREDICTIONS).select("model_version").distinct().collect()}
 
 

@@ -10,7 +10,7 @@ from conftest import ROOT
 from samples import LABELS, ROWS
 
 from xlclass.catalog.taxonomy import load_taxonomy
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.errors import ModelError
 from xlclass.lake.registry import Registry
 from xlclass.quality.splits import Split
@@ -42,11 +42,11 @@ def test_sample_videos_caps_every_language_and_category(filled):
 
 
 def test_train_writes_a_whole_manifest_and_its_events(filled):
-    encoder = resolve_encoder(filled.settings)
-    version = train(filled, encoder)
+    encoders = resolve_encoders(filled.settings)
+    version = train(filled, encoders)
     manifest = json.loads((Path(version.folder) / "manifest.json").read_text())
     assert manifest["categories"] == ["music", "sports", "gaming"]  # the taxonomy's order
-    assert manifest["encoder_id"] == encoder.encoder_id
+    assert manifest["encoder_id"] == encoders.main.encoder_id
     assert manifest["split"] == {"salt": "xlclass", "train": 0.6, "validation": 0.1, "calibration": 0.1}
     assert manifest["versions_read"] == {"videos": 1, "embeddings": 1}
     assert set(manifest["chain"]) == {"platt", "maps", "prior_shifts", "propagation_map", "thresholds"}
@@ -57,12 +57,12 @@ def test_train_writes_a_whole_manifest_and_its_events(filled):
 
 
 def test_train_reuses_the_version_of_the_same_sample_and_settings(filled):
-    first = train(filled, resolve_encoder(filled.settings))
+    first = train(filled, resolve_encoders(filled.settings))
     before = filled.lake.version(MODELS)
-    assert train(filled, resolve_encoder(filled.settings)) == first
+    assert train(filled, resolve_encoders(filled.settings)) == first
     assert filled.lake.version(MODELS) == before
     filled.settings = dataclasses.replace(filled.settings, training=dataclasses.replace(filled.settings.training, seed=8))
-    second = train(filled, resolve_encoder(filled.settings))
+    second = train(filled, resolve_encoders(filled.settings))
     events = [(row["model_version"], row["event"]) for row in filled.lake.read(MODELS).orderBy("event_number").collect()]
     assert events[2:] == [(second.name, "candidate")]  # test_promotion.py covers how it becomes the champion
     assert Registry(filled.lake.root).champion() == first
@@ -71,7 +71,7 @@ def test_train_reuses_the_version_of_the_same_sample_and_settings(filled):
 def test_train_refuses_a_catalogue_without_labels_in_the_training_languages(filled):
     filled.settings = dataclasses.replace(filled.settings, training=dataclasses.replace(filled.settings.training, languages=("nl",)))
     with pytest.raises(ModelError, match=r"settings.toml: training.languages \(nl\).* 0 labelled videos"):
-        train(filled, resolve_encoder(filled.settings))
+        train(filled, resolve_encoders(filled.settings))
 
 
 def test_split_column_agrees_with_the_function(spark):

@@ -23,7 +23,7 @@ def resolve_encoders(settings: Settings) -> Encoders:
 
     Raises:
         EncoderError: an encoder is missing, damaged, or breaks the contract.
-        SettingsError: a setting of the embedded encoder is set for another one.
+        SettingsError: `encoder.precision`, `preprocessor` or `pooling` is set for an encoder that does not have it.
     """
     from xlclass.encoders.pair import Encoders
 
@@ -77,22 +77,39 @@ def _resolve(settings: Settings) -> tuple[EncoderSpec, ...]:
     from xlclass.encoders.shipping import ARCHIVE, local_path, with_shipped_path
 
     encoder = settings.encoder
+    _check(settings)
     if encoder.model == "embedded":
         cache = settings.resolve(encoder.cache)
         build = not cache.startswith(ARCHIVE)
         return tuple(with_shipped_path(part(local_path(cache), build), cache) for part in _embedded(encoder))
-    if encoder.precision != "float32":
+    from xlclass.encoders.bert import bert_encoder
+    from xlclass.encoders.saved_model import saved_model_encoder
+
+    def local(place: str) -> str:
+        location = settings.resolve(place)
+        return str(local_path(location)) if location.startswith(ARCHIVE) else location
+
+    try:
+        if encoder.preprocessor:
+            cache, models = settings.resolve(encoder.cache), (local(encoder.preprocessor), local(encoder.model))
+            spec = bert_encoder(*models, encoder.pooling, local_path(cache), encoder.languages, build=not cache.startswith(ARCHIVE))
+            return (with_shipped_path(spec, cache),)
+        return (with_shipped_path(saved_model_encoder(local(encoder.model), encoder.languages), settings.resolve(encoder.model)),)
+    except EncoderError as error:
+        raise EncoderError(f"{settings.file}: {error}") from error
+
+
+def _check(settings: Settings) -> None:
+    """Refuses settings of one kind of encoder that are set for another."""
+    encoder = settings.encoder
+    if encoder.precision != "float32" and encoder.model != "embedded":
         raise SettingsError(
             f'{settings.file}: encoder.precision = "{encoder.precision}" needs encoder.model = "embedded"; the SavedModel {encoder.model} brings its own'
         )
-    from xlclass.encoders.saved_model import saved_model_encoder
-
-    try:
-        model = settings.resolve(encoder.model)
-        handle = str(local_path(model)) if model.startswith(ARCHIVE) else model
-        return (with_shipped_path(saved_model_encoder(handle, encoder.languages), model),)
-    except EncoderError as error:
-        raise EncoderError(f"{settings.file}: {error}") from error
+    if encoder.preprocessor and encoder.model == "embedded":
+        raise SettingsError(f"{settings.file}: encoder.preprocessor is set: set encoder.model to the encoder that belongs to it, or remove it")
+    if encoder.pooling != "mean" and not encoder.preprocessor:
+        raise SettingsError(f'{settings.file}: encoder.pooling = "{encoder.pooling}" needs encoder.preprocessor; the encoder {encoder.model} pools by itself')
 
 
 def _embedded(encoder: EncoderSettings) -> list[Callable[[Path, bool], EncoderSpec]]:

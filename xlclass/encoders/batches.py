@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from xlclass.encoders.contract import Encoder
+from xlclass.errors import EncoderError
 from xlclass.schemas import MAX_FLOAT16, pack_vectors
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,8 @@ FAILED, NOT_FINITE = b"F", b"N"  # in place of a vector; a vector has two bytes 
 def embed_column(texts: Sequence[str | None], encoder: Encoder, batch_texts: int, batch_characters: int) -> list[bytes | None]:
     """The packed vector of each text, null for a null or empty text; equal texts are encoded once.
 
-    A text that the encoder fails on has FAILED in place of a vector, and the other texts of its batch are encoded without it. A
-    vector with a number out of the range of float16 (NaN, infinity) becomes NOT_FINITE.
+    A text that the encoder fails on, or gives no vector of its `dim` numbers, has FAILED in place of a vector, and the other texts of
+    its batch are encoded without it. A vector with a number out of the range of float16 (NaN, infinity) becomes NOT_FINITE.
     """
     distinct = list(dict.fromkeys(text for text in texts if text))
     packed: dict[str, bytes] = {}
@@ -35,6 +36,8 @@ def _encode(batch: list[str], encoder: Encoder) -> list[bytes]:
     """The packed vector of each text; a batch that fails is halved until the failing texts are alone."""
     try:
         vectors = encoder.encode(batch)
+        if vectors.shape != (len(batch), encoder.dim):  # with a row missing, nobody knows which
+            raise EncoderError(f"{len(batch)} texts have vectors of the shape {list(vectors.shape)}, expected {[len(batch), encoder.dim]}")
     except Exception as error:  # a foreign graph may raise anything
         if len(batch) == 1:
             log.warning("the encoder failed on a text of %d characters: %s: %.200s", len(batch[0]), type(error).__name__, error)

@@ -33,6 +33,9 @@ WORKER_PER_CHARACTER = 18 * 1024
 # tests/bench/backfill.py was 1,723 MiB.
 WORKER_PER_BATCH = 600 * MIB
 
+# The second encoder in the same worker: its SavedModel, and the numbers of a slice (tests/bench/every_language.py)
+WORKER_E5 = 400 * MIB
+
 HEAP, HEAP_PER_CORE = 2 * GIB, GIB // 2  # 3 GiB for two cores, as in conf/spark-defaults.conf
 MIN_OVERHEAD, OVERHEAD = 384 * MIB, 0.1  # Spark's own rule for a JVM's memory outside its heap
 MAX_CORES = 16  # of an executor: its heap stays at 10 GiB, far below the 32 GiB from which the JVM's pointers double
@@ -40,23 +43,58 @@ MAX_CORES = 16  # of an executor: its heap stays at 10 GiB, far below the 32 GiB
 # End to end in float32, from 10,000 to 100,000 rows of the real catalogue (268 characters per text): tests/bench/backfill.py took
 # 0.0023 s per row and core on 2026-11-26. Processors with bfloat16 encode faster in it (tests/bench/precision.py).
 SECONDS_PER_ROW = 0.0023
+# The same for a row that e5 encodes: tests/bench/every_language.py
+SECONDS_PER_ROW_E5 = 0.030
+SECOND_SHARE = 0.1  # of the videos, in languages that MUSE does not know, where nothing is said of them
 COST_PER_CORE_HOUR = 0.05
 TASKS_PER_WORKER = 4  # small tasks, so that no core waits long for the last one
 CHUNK_VIDEOS_PER_WORKER = 25_000  # one or two minutes of work; a commit takes only some seconds
 
 
 def worker_bytes(encoder: EncoderSettings) -> int:
-    """Peak resident memory of one Python worker with the encoder of the settings.
+    """Peak resident memory of one Python worker with the encoders of the settings.
 
-    >>> worker_bytes(EncoderSettings()) // MIB
-    1930
+    >>> worker_bytes(EncoderSettings()) // MIB, worker_bytes(EncoderSettings(extension="none")) // MIB
+    (2330, 1930)
     """
     from xlclass.encoders.contract import EncoderSpec  # imports numpy, too slow for `xlclass --help`
 
     batch = WORKER_PER_CHARACTER * (encoder.batch_characters or EncoderSpec.batch_characters)
     if encoder.model == "embedded":
         batch = min(WORKER_PER_BATCH, batch) if encoder.batch_characters else WORKER_PER_BATCH
+        return WORKER_LOADED + batch + (0 if encoder.extension == "none" else WORKER_E5)
     return WORKER_LOADED + batch
+
+
+def seconds_per_row(encoder: EncoderSettings, second_share: float = SECOND_SHARE) -> float:
+    """Seconds that one core takes for a video, if `second_share` of the videos, 0 to 1, are in languages that MUSE does not know.
+
+    >>> round(seconds_per_row(EncoderSettings(), 0.5), 4), seconds_per_row(EncoderSettings(extension="none"), 0.5)
+    (0.0161, 0.0023)
+    """
+    if encoder.model != "embedded" or encoder.extension == "none":
+        return SECONDS_PER_ROW
+    return SECONDS_PER_ROW + SECONDS_PER_ROW_E5 if encoder.extension == "both" else (1 - second_share) * SECONDS_PER_ROW + second_share * SECONDS_PER_ROW_E5
+
+
+def second_share(languages: str) -> float:
+    """The share of the videos in languages that MUSE does not know, from "en=60,cs=30": a weight for each language.
+
+    >>> second_share("en=60,cs=30,hi=10")
+    0.4
+
+    Raises:
+        SettingsError: `languages` is no such list.
+    """
+    from xlclass.encoders.muse.build import LANGUAGES
+
+    weights: dict[str, float] = {}
+    for part in languages.split(","):
+        code, sign, weight = part.strip().partition("=")
+        if not (code and sign):
+            raise SettingsError(f"--languages must give a weight for each language, such as en=60,cs=30, found {part!r}")
+        weights[code] = parse_positive(f"--languages {code}", weight, whole=False)
+    return sum(weight for code, weight in weights.items() if code not in LANGUAGES) / sum(weights.values())
 
 
 @dataclass(frozen=True)

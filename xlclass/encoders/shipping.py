@@ -55,11 +55,11 @@ def with_shipped_path(spec: EncoderSpec, location: str) -> EncoderSpec:
     return dataclasses.replace(spec, path=f"{location.rstrip('/')}/{relative}".removesuffix("/."))
 
 
-def pack_embedded(specs: Sequence[EncoderSpec], folder: Path) -> Path:
-    """The archive of the embedded encoders, written to `folder` under the digest of their SavedModels; equal files give equal bytes."""
+def pack_built(specs: Sequence[EncoderSpec], folder: Path) -> Path:
+    """The archive of encoders in the cache, written to `folder` under the digest of their SavedModels; equal files give equal bytes."""
     digest = hashlib.sha256("".join(spec.digest for spec in specs).encode()).hexdigest()
     archive = folder / f"encoders-{digest[:16]}.tar.gz"
-    cached = [Path(spec.path).parent for spec in specs]  # the model and its recorded digest, as they lie in the cache
+    cached = [Path(spec.path).parent for spec in specs]  # the model and its recorded digest, as `built_model` looks for them
     with (
         file_written_whole(archive) as draft,
         draft.open("wb") as raw,
@@ -75,19 +75,22 @@ def pack_embedded(specs: Sequence[EncoderSpec], folder: Path) -> Path:
 
 
 def main(conf: str, folder: str) -> None:
-    """Packs the embedded encoders of the settings in `conf`; if their cache is an archive, it is built in the default cache.
+    """Packs the embedded encoders or the m-BERT or XLM-R of the settings in `conf`; if their cache is an archive, they are built in the default cache.
 
     Raises:
-        EncoderError: the settings name another encoder.
+        EncoderError: the settings name a SavedModel, which is not built in the cache.
     """
     from xlclass.encoders import resolve_encoders
 
     settings = load_settings(conf)
-    if settings.encoder.model != "embedded":
-        raise EncoderError(f"{settings.file}: encoder.model: `make dist` packs the embedded encoder only; pack another with tar, with its digest in the name")
+    if settings.encoder.model != "embedded" and not settings.encoder.preprocessor:
+        raise EncoderError(
+            f"{settings.file}: encoder.model: `make dist` packs the embedded encoders or a pair with a preprocessor; pack another with tar, with its "
+            "digest in the name"
+        )
     if settings.encoder.cache.startswith(ARCHIVE):
         settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, cache=EncoderSettings().cache))
-    pack_embedded(resolve_encoders(settings).specs, Path(folder))
+    pack_built(resolve_encoders(settings).specs, Path(folder))
 
 
 if __name__ == "__main__":

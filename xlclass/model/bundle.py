@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,11 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
         return bundle_digest(draft)
 
 
+def parts_of(manifest: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The encoders of a model version: encoder_id, dim and languages of each. One trained before there were pairs has one of unknown languages."""
+    return manifest.get("parts") or [{"encoder_id": manifest["encoder_id"], "dim": manifest["dim"], "languages": []}]
+
+
 def bundle_digest(folder: Path) -> str:
     """Hex sha256 of the manifest, which itself holds the digests of the other files."""
     return sha256_of(folder / "manifest.json")
@@ -98,9 +103,8 @@ def load_bundle(folder: Path, digest: str) -> Bundle:
 
 def _space(folder: Path, manifest: Mapping[str, Any]) -> Space:
     """The space of the version; one trained before there were pairs has the vectors of one encoder, as they are."""
-    if _ALIGNMENT not in manifest["files"]:
-        return Space(manifest["dim"], {manifest["encoder_id"]: manifest["dim"]}, {})
-    return Space(manifest["dim"], {part["encoder_id"]: part["dim"] for part in manifest["parts"]}, load_alignments(folder / _ALIGNMENT))
+    alignments = load_alignments(folder / _ALIGNMENT) if _ALIGNMENT in manifest["files"] else {}
+    return Space(manifest["dim"], {part["encoder_id"]: part["dim"] for part in parts_of(manifest)}, alignments)
 
 
 @dataclass(frozen=True)

@@ -54,22 +54,28 @@ def promote_if_better(run: Run, version: ModelVersion) -> ModelVersion:
     else:
         sentence = f"it is {event}; xlclass models promote {version.name} makes it the champion again"
     log.warning("model version %s does not become the champion, %s stays it: %s", version.name, champion, sentence)
-    return _usable(registry.version(history, champion), version, sentence)
+    return _usable(run.lake.root, registry.version(history, champion), version, sentence)
 
 
-def _usable(champion: ModelVersion, challenger: ModelVersion, sentence: str) -> ModelVersion:
+def _usable(root: str, champion: ModelVersion, challenger: ModelVersion, sentence: str) -> ModelVersion:
     """The champion, if it can be used on the lake's vectors, which are of the challenger's preparation.
 
     Raises:
-        ModelError: it is damaged, or of another preparation.
+        ModelError: it is damaged, or of another preparation, or the lake has no vectors of its encoder.
     """
-    if not (is_whole(champion) and champion.manifest()["preparation_version"] == challenger.manifest()["preparation_version"]):
+    if not (is_whole(champion) and _fits(root, champion.manifest(), challenger.manifest())):
         raise ModelError(
             f"model version {challenger.name} does not become the champion ({sentence}), and the champion {champion.name} cannot be used: it is damaged, "
-            "or of another preparation than the lake's texts; "
+            "or of another encoder or preparation than the lake's vectors; "
             f"set the settings back, or take the new one by xlclass models promote {challenger.name} --force REASON"
         )
     return champion
+
+
+def _fits(root: str, champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> bool:
+    """Whether the lake at `root` has vectors of the champion's encoders and of its preparation, which the challenger's is."""
+    is_same = champion["preparation_version"] == challenger["preparation_version"]
+    return is_same and embeddings_on(root, Route.of(champion)).head(1, columns=["video_id"]).num_rows > 0
 
 
 def promote(registry: Registry, history: History, name: str, settings: GateSettings, run_id: str = BY_HAND, force: str | None = None) -> tuple[bool, str]:

@@ -7,7 +7,7 @@ import passes
 from pyspark.sql import functions as F
 
 from xlclass.config import Settings, load_settings
-from xlclass.encoders import resolve_encoder
+from xlclass.encoders import resolve_encoders
 from xlclass.lake.session import open_session
 from xlclass.lake.tables import Lake
 from xlclass.pipeline.transforms import encode_videos
@@ -17,7 +17,7 @@ from xlclass.schemas import EMBEDDINGS
 def encoding(job):
     """Starts the session, with the encoder in the job's precision."""
     settings = with_precision(load_settings(job["conf"]), job["precision"])
-    spec, spark = resolve_encoder(settings), open_session("peers")
+    spec, spark = resolve_encoders(settings).main, open_session("peers")
 
     def encode(file: str, batch: int, out: str) -> float:
         lake = Lake(spark, out)
