@@ -8,6 +8,7 @@ from typing import Any
 from xlclass.evaluation.comparison_rows import ALL, KNOWN, OTHER, TRAINING
 
 Row = Mapping[str, Any]
+_SHORT = {TRAINING: "the training languages", KNOWN: "the known languages", OTHER: "the other languages"}
 
 
 def contenders(rows: Sequence[Row]) -> list[Row]:
@@ -27,7 +28,7 @@ def group_names(reference: str) -> dict[str, str]:
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
-    """One sentence or two per group of languages, one on time and cost, and one on what the vectors tell of the language; of one comparison."""
+    """Of the rows of one comparison: who wins in each group of languages, what each contender costs and gives, and what tells the language."""
     about = contenders(rows)
     if not about:
         return []
@@ -35,7 +36,7 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     names = group_names(about[0]["reference"])
     groups = [[row for row in rows if row["language"] == group] for group in (TRAINING, KNOWN, OTHER)]
     found = [f"{names[group[0]['language']]} ({group[0]['support']:,} test videos): {_winner(group, times)}" for group in groups if group]
-    return [*found, _price(about), *_language_share(about)]
+    return [*found, *_prices(about, rows), *_language_share(about)]
 
 
 def _winner(group: Sequence[Row], times: Mapping[str, float]) -> str:
@@ -64,16 +65,25 @@ def _interval(row: Row) -> str:
     return f"{row['gain']:+.3f}, 95 % interval {row['gain_low']:+.3f} to {row['gain_high']:+.3f}, {kind}"
 
 
-def _price(about: Sequence[Row]) -> str:
-    """Time and cost of each contender against the reference."""
+def _prices(about: Sequence[Row], rows: Sequence[Row]) -> list[str]:
+    """The reference's time and cost, and what each of the others takes and gives against it."""
     reference, *others = about
-    per_text = reference["milliseconds_per_text"]
-    parts = [f"{row['contender']} {row['milliseconds_per_text'] / per_text:.1f} times" for row in others]
-    first = f"{reference['contender']} encodes a text in {per_text:.2f} ms on one core, a million for {reference['cost_per_million']:.2f}"
-    return first + (f"; of this time and cost the others take: {', '.join(parts)}." if parts else ".")
+    per_text, name = reference["milliseconds_per_text"], reference["contender"]
+    first = f"{name} encodes a text in {per_text:.2f} ms on one core, a million texts for {reference['cost_per_million']:.2f}."
+    found = [f"{row['contender']} takes {row['milliseconds_per_text'] / per_text:.1f} times as long, {_against_reference(row, rows)}" for row in others]
+    return [first, f"Against {name}: {'; '.join(found)}."] if found else [first]
+
+
+def _against_reference(contender: Row, rows: Sequence[Row]) -> str:
+    """In which groups of languages the contender differs from the reference beyond chance."""
+    own = [row for row in rows if row["contender"] == contender["contender"] and row["language"] in _SHORT and row["gain_low"] is not None]
+    better = [f"{_SHORT[row['language']]} ({row['gain']:+.3f})" for row in own if row["gain_low"] > 0]
+    worse = [f"{_SHORT[row['language']]} ({row['gain']:+.3f})" for row in own if row["gain_high"] < 0]
+    texts = [f"{word} in {', '.join(groups)}" for word, groups in (("better", better), ("worse", worse)) if groups]
+    return " and ".join(texts) if texts else "no difference beyond chance"
 
 
 def _language_share(about: Sequence[Row]) -> list[str]:
     shares = sorted((row["language_variance_share"], row["contender"]) for row in about if row["language_variance_share"] is not None)
     listed = ", ".join(f"{name} {share:.3f}" for share, name in shares)
-    return [f"Share of the variance of the vectors that only tells the language, lowest first: {listed}."] if shares else []
+    return [f"Share of the variance of the vectors that lies between languages, lowest first: {listed}."] if shares else []

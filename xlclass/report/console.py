@@ -97,7 +97,7 @@ def comparison_summary(run: Run, comparison_id: str) -> str:
 def contender_table(rows: Sequence[Row]) -> str:
     """A line per contender: top-1 by group of languages, the surer half of all, and what it costs."""
     top1 = {(row["contender"], row["language"]): f"{row['top1']:.3f}" for row in rows}
-    width = max(len(row["contender"]) for row in rows)
+    width = max(len("contender"), *(len(row["contender"]) for row in rows))
     titles = " training   known   other   all at 50 %   language share   ms a text   per million   memory MiB   files MiB   vector bytes"
     lines = [f"{'contender':<{width}}{titles}"]
     for row in contenders(rows):
@@ -113,8 +113,9 @@ def comparison_languages(rows: Sequence[Row]) -> str:
     names = [row["contender"] for row in contenders(rows)]
     top1 = {(row["contender"], row["language"]): row["top1"] for row in rows}
     shown = {row["language"]: row["support"] for row in rows if row["level"] == "language" and row["support"] >= MIN_SHOWN}
-    lines = [f"{language:<9}{num:8,}" + "".join(f"{top1[name, language]:{len(name) + 3}.3f}" for name in names) for language, num in shown.items()]
-    return "\n".join([f"{'language':<9}{'test':>8}" + "".join(f"{name:>{len(name) + 3}}" for name in names), *lines]) if lines else ""
+    widths = {name: 3 + max(len(name), 5) for name in names}
+    lines = [f"{language:<9}{num:8,}" + "".join(f"{top1[name, language]:{widths[name]}.3f}" for name in names) for language, num in shown.items()]
+    return "\n".join([f"{'language':<9}{'test':>8}" + "".join(f"{name:>{widths[name]}}" for name in names), *lines]) if lines else ""
 
 
 def _or_dash(value: float | None, spec: str) -> str:

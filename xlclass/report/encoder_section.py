@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from xlclass.evaluation.comparison_rows import KNOWN, OTHER, TRAINING
 from xlclass.evaluation.encoder_verdicts import contenders, verdicts
 from xlclass.report.elements import About, Column, Grid, Line, Row, Section, ungrouped
-from xlclass.report.model_sections import LANGUAGE, Tables
+from xlclass.report.model_sections import LANGUAGE, MIN_CURVE, Tables
 
 
 def encoders(about: About, tables: Tables) -> Section | None:
@@ -47,9 +47,10 @@ def _contender_table(rows: Sequence[Row], scores: Mapping[tuple[str, str], Row])
     lines = []
     for row in contenders(rows):
         groups = [scores.get((row["contender"], group), {}) for group in (TRAINING, KNOWN, OTHER)]
+        is_reference = row["contender"] == reference
         ends = (groups[2].get("gain_low"), groups[2].get("gain_high"))
         names = ("top1_at_50", "gap_to_training", "language_variance_share", "milliseconds_per_text", "cost_per_million", "memory_mib", "model_mib")
-        gain = (groups[2].get("gain"), ends if None not in ends else None)
+        gain = (None, None) if is_reference else (groups[2].get("gain"), ends if None not in ends else None)
         lines.append(Line((row["contender"], *(group.get("top1") for group in groups), *gain, *map(row.get, names), row["vector_bytes"])))
     return Grid("encoders-table", f"Contenders; {reference} is the reference", columns, ungrouped(lines))
 
@@ -57,7 +58,7 @@ def _contender_table(rows: Sequence[Row], scores: Mapping[tuple[str, str], Row])
 def _language_table(about: About, rows: Sequence[Row], scores: Mapping[tuple[str, str], Row]) -> Grid:
     reference = rows[0]["reference"]
     names = [row["contender"] for row in contenders(rows)]
-    of_languages = {row["language"]: row["support"] for row in rows if row["level"] == "language"}
+    of_languages = {row["language"]: row["support"] for row in rows if row["level"] == "language" and row["support"] >= MIN_CURVE}
     lines = []
     for language, support in of_languages.items():
         found = [scores[name, language] for name in names]
@@ -71,4 +72,4 @@ def _language_table(about: About, rows: Sequence[Row], scores: Mapping[tuple[str
         Column("worse", meaning="contenders that are worse beyond chance, in the same sense"),
         *(Column(name, "heat") for name in names),
     )
-    return Grid("encoder-languages", "Top-1 per language and contender, in percent", columns, about.bodies(lines))
+    return Grid("encoder-languages", f"Top-1 per language with at least {MIN_CURVE} test videos, in percent", columns, about.bodies(lines))
