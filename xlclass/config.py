@@ -179,7 +179,7 @@ class LabelSettings:
 class ComparisonSettings:
     """What jobs/compare_encoders.py compares: contenders by name, or a settings file, which stands for its [encoder]; the first is the reference."""
 
-    contenders: tuple[str, ...] = names_or_files("muse", "muse-bfloat16", "muse-int8", "e5", "e5-mapped", "pair", "both")
+    contenders: tuple[str, ...] = names_or_files("muse", "muse-bfloat16", "muse-int8", "e5", "e5-centred", "e5-mapped", "pair", "both")
     videos: int = within(100, 1_000_000, 10_000)  # of the sample, at most
 
 

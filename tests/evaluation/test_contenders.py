@@ -7,7 +7,7 @@ import pytest
 from refusals import message_of
 
 from xlclass.encoders.contract import EncoderSpec
-from xlclass.evaluation.contenders import CENTRED, INT8, MAPPED, PAIR, PLAIN, Contender, contenders_of, dequantised, quantised
+from xlclass.evaluation.contenders import CENTRED, INT8, MAPPED, PAIR, PLAIN, SHIFTED, Contender, contenders_of, dequantised, quantised
 from xlclass.model.alignment import Alignment
 from xlclass.schemas import unit
 
@@ -57,6 +57,9 @@ def test_head_vectors_side_by_side_lose_the_mean_of_the_training_side():
     np.testing.assert_allclose(again[is_train], scored[is_train])  # the means do not look at the test side
     own = is_train & (LANGUAGES == "en")
     assert np.linalg.norm(scored[own].mean(axis=0)) < np.linalg.norm(unit(joined)[own].mean(axis=0))
+    shifted = head_vectors(SHIFTED, E5, is_train=is_train)[1]
+    by_language = np.array([VECTORS["e5"][is_train & (code == LANGUAGES)].mean(axis=0) for code in sorted(set(LANGUAGES))])
+    np.testing.assert_allclose(shifted, unit(VECTORS["e5"] - by_language.mean(axis=0)), atol=1e-5)  # each language counts once
 
 
 def test_parts_and_bytes_follow_the_language():

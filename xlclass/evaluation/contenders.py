@@ -19,12 +19,13 @@ from xlclass.encoders.pair import Encoders, Part, Route
 from xlclass.errors import SettingsError
 from xlclass.model.alignment import Alignment, fit_centring
 
-PLAIN, INT8, CENTRED, MAPPED, PAIR = "plain", "int8", "centred", "mapped", "pair"
+PLAIN, INT8, SHIFTED, CENTRED, MAPPED, PAIR = "plain", "int8", "shifted", "centred", "mapped", "pair"
 _EMBEDDED = {  # contender: form, precision of MUSE, whether e5 is a part
     "muse": (PLAIN, "float32", False),
     "muse-bfloat16": (PLAIN, "bfloat16", False),
     "muse-int8": (INT8, "float32", False),
-    "e5": (CENTRED, "float32", True),
+    "e5": (SHIFTED, "float32", True),
+    "e5-centred": (CENTRED, "float32", True),
     "e5-mapped": (MAPPED, "float32", True),
     "pair": (PAIR, "float32", True),
     "both": (CENTRED, "float32", True),
@@ -37,8 +38,9 @@ _SCALE_BYTES = 4
 class Contender:
     """An encoder or several, and how their vectors reach the head.
 
-    `form` is plain (as they are), int8 (through eight bits), centred (of all encoders side by side, without the mean of the language), mapped
-    (of the second encoder, in the space of the first) or pair (of the first one for its languages, else mapped).
+    `form` is plain (as they are), int8 (through eight bits), shifted (without the mean of all languages), centred (of all encoders side by side,
+    without the mean of the language), mapped (of the second encoder, in the space of the first) or pair (of the first one for its languages,
+    else mapped).
     """
 
     name: str
@@ -80,9 +82,10 @@ class Contender:
             if self.form == MAPPED:
                 return raw[0], mapped
             ready = np.where((self._encoder_ids(languages) == main.encoder_id)[:, None], raw[0], mapped)
-        elif self.form == CENTRED:
+        elif self.form in (SHIFTED, CENTRED):
             joined = np.hstack(raw)
-            ready = fit_centring(joined[is_train], languages[is_train]).apply(joined, languages)
+            centring = fit_centring(joined[is_train], languages[is_train])
+            ready = (centring if self.form == CENTRED else dataclasses.replace(centring, means={})).apply(joined, languages)
         else:
             ready = dequantised(*quantised(raw[0])) if self.form == INT8 else raw[0]
         return ready, ready
@@ -106,7 +109,7 @@ def _embedded(name: str, settings: Settings) -> Contender:
     form, precision, with_e5 = _EMBEDDED[name]
     encoder = EncoderSettings(cache=settings.encoder.cache, precision=precision, extension="e5" if with_e5 else "none")
     specs = resolve_encoders(dataclasses.replace(settings, encoder=encoder)).specs
-    return Contender(name, form, specs[1:] if name == "e5" else specs)
+    return Contender(name, form, specs[1:] if name in ("e5", "e5-centred") else specs)
 
 
 def _of_file(name: str, settings: Settings) -> Contender:
