@@ -86,7 +86,10 @@ def test_queries_of_two_dialects_give_the_same_rows(engines):
 def test_query_alike_finds_the_same_neighbours_as_numpy(engines, analyst_lake):
     (query,) = named("alike")
     rows = engines["DuckDB"](query.sql)[1]
-    table = deltalake.DeltaTable(analyst_lake / "embeddings").to_pandas().dropna(subset=["vector"]).sort_values("video_id", ignore_index=True)
+    predictions = deltalake.DeltaTable(analyst_lake / "predictions").to_pandas()[["video_id", "encoder_id"]]
+    table = deltalake.DeltaTable(analyst_lake / "embeddings").to_pandas().dropna(subset=["vector"]).merge(predictions, on=["video_id", "encoder_id"])
+    table = table.sort_values("video_id", ignore_index=True)
+    table = table[table.encoder_id == table.encoder_id[0]]
     matrix = np.frombuffer(b"".join(table.vector), "<f2").reshape(len(table), -1).astype(np.float64)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
     cosines = dict(zip(table.video_id, matrix @ matrix[0], strict=True))

@@ -1,7 +1,7 @@
 """One suite for all encoders: what every encoder behind `contract.Encoder` keeps, whatever made its vectors.
 
 An encoder is added as one line of ENCODERS: its `[encoder]` settings, and those of a relative that must have another `encoder_id`. Of a pair
-the last part is meant; `tests/pipeline/test_pair.py` has the pair as a whole.
+the last part is meant; `tests/pipeline/test_pair_in_a_lake.py` has the pair as a whole.
 """
 
 import dataclasses

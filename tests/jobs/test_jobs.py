@@ -14,6 +14,8 @@ from job_runs import BIN, DEMO_SETTINGS, demo_settings, run_in_session, submit
 from samples import LANGUAGES
 
 from xlclass.cli import main
+from xlclass.encoders.e5.build import e5_id
+from xlclass.encoders.muse.build import muse_id
 from xlclass.lake.lease import Lease
 from xlclass.lake.registry import Registry
 
@@ -48,9 +50,13 @@ def test_pipeline_categorises_languages_without_labels(demo_lake):
     accuracy = deltalake.DeltaTable(str(lake / "language_accuracy")).to_pandas()
     rows = accuracy[accuracy.language.isin(MUSE_LANGUAGES)]
     assert (rows.top1 * rows.support).sum() / rows.support.sum() > 0.7
+    outside = accuracy[~accuracy.language.isin([*MUSE_LANGUAGES, "en", "fr"])]
+    assert (outside.top1 * outside.support).sum() / outside.support.sum() > 0.6  # MUSE alone has 0.35
     predictions = deltalake.DeltaTable(str(lake / "predictions")).to_pandas()
     assert len(predictions) == 1_512
     assert set(predictions.status) == {"ok"}
+    by_muse = predictions.language.isin([*MUSE_LANGUAGES, "en", "fr"])
+    assert (set(predictions.encoder_id[by_muse]), set(predictions.encoder_id[~by_muse])) == ({muse_id("float32")}, {e5_id()})
 
 
 @pytest.mark.slow

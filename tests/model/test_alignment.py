@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from xlclass.errors import ModelError
 from xlclass.model.alignment import Alignment, Space, fit_alignment, fit_centring, load_alignments, save_alignments, shipped_alignment
 from xlclass.model.alignment_choice import chosen_alignment
 from xlclass.schemas import pack_vectors, unit
@@ -80,6 +81,11 @@ def test_chosen_alignment_uses_the_shipped_one_where_texts_are_few_and_says_so()
     assert facts == {"alignment": "shipped", "texts": 50}
     assert chosen_alignment(source[:50], target[:50], languages[:50], {}, None)[1]["alignment"] == "own"
     assert chosen_alignment(*texts(seed=5), {}, shipped)[1]["cosine"] > 0.8
+
+
+def test_chosen_alignment_without_a_text_is_refused():
+    with pytest.raises(ModelError, match="no encoded text on the training side"):
+        chosen_alignment(np.empty((0, DIM)), np.empty((0, SPACE_DIM)), np.empty(0, object), {}, None)
 
 
 def test_space_takes_each_row_by_its_encoder_and_refuses_an_unknown_one():

@@ -85,10 +85,10 @@ def test_up_to_date_sees_what_is_stale(lake):
 
 def test_up_to_date_sees_another_encoder_another_version_and_rows_that_are_missing(lake):
     assert up_to_date(lake, [ROUTE], VERSION) == (True, True)
-    assert up_to_date(lake, "second", VERSION) == (False, False)
-    assert up_to_date(lake, "third", VERSION) == (False, False)
-    assert up_to_date(lake, "e", ModelVersion("b", "/nowhere", "")) == (True, False)
-    assert up_to_date(lake, "e", None) == (True, False)
+    assert up_to_date(lake, [Route((Part("second", 2),))], VERSION) == (False, False)
+    assert up_to_date(lake, [Route((Part("third", 2),))], VERSION) == (False, False)
+    assert up_to_date(lake, [ROUTE], Version("b", "/nowhere", "")) == (True, False)
+    assert up_to_date(lake, [ROUTE], None) == (True, False)
     lake.delete_where(PREDICTIONS, F.col("video_id") == "1")
     assert up_to_date(lake, [ROUTE], VERSION) == (True, False)
     lake.delete_where(EMBEDDINGS, F.col("video_id") == "1")

@@ -16,11 +16,10 @@ from xlclass.encoders.pair import Part, Route
 from xlclass.evaluation.evaluate import evaluate
 from xlclass.evaluation.label_issues import judged_videos, unlabelled_videos
 from xlclass.lake.reading import dataset, embeddings_on
-from xlclass.lake.registry import Registry
 from xlclass.lake.sources import read_catalogue
 from xlclass.pipeline.backfill import BackfillOptions, backfill, classify
 from xlclass.pipeline.changes import stale_embeddings, up_to_date
-from xlclass.schemas import EMBEDDINGS, LANGUAGE_ACCURACY, MODELS, PREDICTION_LOG, PREDICTIONS, VIDEOS, unpack_vectors
+from xlclass.schemas import EMBEDDINGS, LANGUAGE_ACCURACY, PREDICTION_LOG, PREDICTIONS, VIDEOS, unpack_vectors
 from xlclass.training.promotion import compare, scored_videos
 from xlclass.training.train import train
 
@@ -156,18 +155,14 @@ def test_evaluation_and_label_issues_count_each_video_once(system):
         assert len(names) == len(set(names)) > 0
 
 
-def test_cookbook_compares_vectors_of_the_champions_encoder_only(system):
-    """All predictions are by the second version, so it is made the champion while the query runs."""
-    registry = Registry(system.lake.root)
-    registry.make_champion(registry.history(), system.versions["second"].name, "r", "for the cookbook")
+def test_cookbook_compares_vectors_of_the_predictions_encoder_only(system):
     database = duckdb.connect()
-    for table in (VIDEOS, EMBEDDINGS, PREDICTIONS, MODELS):
+    for table in (VIDEOS, EMBEDDINGS, PREDICTIONS):
         database.register(table.name, dataset(system.lake.root, table))
     database.execute(READING.split("```sql\n")[1].split(";")[0])
     (query,) = named("alike")
     rows = database.execute(query.sql).fetchall()
     assert len(rows) == len({row[0] for row in rows}) == 10
-    registry.make_champion(registry.history(), system.versions["first"].name, "r", "rolled back")
 
 
 def test_going_back_to_the_first_encoder_encodes_only_what_changed_meanwhile(system):

@@ -55,16 +55,17 @@ predictions = table("predictions").to_table(columns=["video_id", "top_category",
 
 ### Vectors
 
-`embeddings.vector` is a binary column. It holds the vector as float16 numbers, little-endian, 2 bytes each; MUSE has 512 numbers. The L2 norm
+`embeddings.vector` is a binary column. It holds the vector as float16 numbers, little-endian, 2 bytes each; MUSE has 512 numbers, e5 384. The L2 norm
 of a vector is 1. `videos.visual_vector` has the same format. The table has one row per video and encoder. Only vectors of one encoder can be
-compared: filter on the `encoder_id` of the predictions. The examples read one matrix in numpy, one array per row in pandas (`table` is the
+compared: filter on one `encoder_id`, here that of the English predictions. The examples read one matrix in numpy, one array per row in pandas (`table` is the
 function above), and lists of numbers in DuckDB:
 
 ```python
 import numpy
 import pyarrow.dataset
 
-encoder_id = table("predictions").head(1, columns=["encoder_id"])["encoder_id"][0].as_py()
+is_english = pyarrow.dataset.field("language") == "en"
+encoder_id = table("predictions").head(1, columns=["encoder_id"], filter=is_english)["encoder_id"][0].as_py()
 embeddings = table("embeddings").filter(pyarrow.dataset.field("encoder_id") == encoder_id)
 vectors = embeddings.to_table(columns=["vector"])["vector"].drop_null()
 matrix = numpy.frombuffer(b"".join(vectors.to_pylist()), "<f2").reshape(len(vectors), -1)
@@ -80,7 +81,7 @@ CREATE MACRO float16s(bytes) AS list_transform(
   lambda h: (CASE WHEN h < 32768 THEN 1 ELSE -1 END) * CASE WHEN h // 1024 % 32 = 0 THEN h % 1024 / 16777216
             ELSE (1 + h % 1024 / 1024) * power(2, h // 1024 % 32 - 15) END);
 SELECT video_id, float16s(vector) AS vector FROM embeddings
-WHERE vector IS NOT NULL AND encoder_id = (SELECT any_value(encoder_id) FROM predictions) LIMIT 10;
+WHERE vector IS NOT NULL AND encoder_id = (SELECT any_value(encoder_id) FROM predictions WHERE language = 'en') LIMIT 10;
 ```
 """
 

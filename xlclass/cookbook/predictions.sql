@@ -114,19 +114,17 @@ SELECT p.video_id, p.language, predicted.category, predicted.confidence, p.model
 FROM predictions p, UNNEST(p.categories) AS u(predicted)
 ORDER BY p.video_id, predicted.confidence DESC, predicted.category;
 
--- alike [DuckDB]: Which videos of any language are most similar to a given video? (float16s is in TABLES.md; with more than 100,000 videos use numpy)
-WITH champion AS (
-  SELECT DISTINCT encoder_id
-  FROM predictions
-  WHERE model_version = (SELECT max_by(model_version, event_number) FROM models WHERE event = 'champion')
-),
-vectors AS MATERIALIZED (
-  SELECT e.video_id, float16s(e.vector) AS numbers FROM embeddings e JOIN champion c ON c.encoder_id = e.encoder_id WHERE e.vector IS NOT NULL
+-- alike [DuckDB]: Which videos of its encoder are most similar to a given one? (float16s is in TABLES.md; with more than 100,000 videos use numpy)
+WITH vectors AS MATERIALIZED (
+  SELECT e.video_id, e.encoder_id, float16s(e.vector) AS numbers
+  FROM embeddings e
+  JOIN predictions p ON p.video_id = e.video_id AND p.encoder_id = e.encoder_id
+  WHERE e.vector IS NOT NULL
 ),
 mine AS (SELECT * FROM vectors ORDER BY video_id LIMIT 1)
 SELECT other.video_id, v.language, v.title, round(list_cosine_similarity(mine.numbers, other.numbers), 4) AS likeness
 FROM mine
-JOIN vectors other ON other.video_id <> mine.video_id
+JOIN vectors other ON other.encoder_id = mine.encoder_id AND other.video_id <> mine.video_id
 JOIN videos v ON v.video_id = other.video_id
 ORDER BY likeness DESC, other.video_id
 LIMIT 10;

@@ -1,8 +1,8 @@
 """The encoders of a system, and which of them a language goes to.
 
 Each part keeps its vectors under its own `encoder_id`. A second part, or a new matrix between the two, therefore encodes nothing anew of
-what is there. A language goes to the first part that was trained on it; the last part takes all others, unknown ones included: of 300
-short texts without a known language, the second encoder's category was as often right as the first's, and it knows more scripts.
+what is there. A language goes to the first part that was trained on it; the last part takes all others, unknown ones included. Of 1,195 real
+titles whose language could not be decided, 78.5 % got their label by the second encoder, 70.4 % by the first (tests/bench/every_language.py).
 """
 
 from __future__ import annotations
@@ -75,13 +75,12 @@ class Route:
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        encoder_id, language = pc.field("encoder_id"), pc.field("language")
         *others, last = self.parts
-        language, encoder_id = pc.field("language"), pc.field("encoder_id")
-        chosen, others_languages = encoder_id == last.encoder_id, [code for part in others for code in part.languages]
-        if others:
-            chosen &= ~language.isin(pa.array(others_languages, "string"))
-        for part in others:
-            chosen |= (encoder_id == part.encoder_id) & language.isin(pa.array(part.languages, "string"))
+        chosen = encoder_id == last.encoder_id
+        for part in reversed(others):
+            is_known = language.isin(pa.array(part.languages, "string"))
+            chosen = (is_known & (encoder_id == part.encoder_id)) | (~is_known & chosen)
         return chosen
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xlclass.errors import ModelError
 from xlclass.model.alignment import Alignment, fit_alignment, fit_centring
 from xlclass.schemas import unit
 
@@ -33,10 +34,15 @@ def chosen_alignment(
     """The best alignment of `source (n, dim)` to `target (n, space_dim)`, vectors of the same texts in `languages (n,)`, and facts about it.
 
     `others` are vectors `(m, dim)` of languages that only the second encoder knows: only their means are used.
+
+    Raises:
+        ModelError: there is no text to fit it on, and no shipped one.
     """
     left_out = [code for code in sorted(set(languages.tolist())) if (languages == code).sum() >= _MIN_TEXTS]
     if shipped and (len(source) < _MIN_FOR_OWN or len(left_out) < _MIN_LANGUAGES):
         return shipped, {"alignment": "shipped", "texts": len(source)}
+    if not len(source):
+        raise ModelError("the second encoder cannot be aligned: the lake has no encoded text on the training side in a language that both encoders know")
     choices = [_Choice(share, prior) for share in _SHARES for prior in ([None, shipped] if shipped else [None])]
     scores = [float(np.mean([_cosine(source, target, languages, code, choice) for code in left_out])) if left_out else 0.0 for choice in choices]
     best = choices[int(np.argmax(scores))]

@@ -21,7 +21,7 @@ from xlclass.encoders.pair import Encoders, Part, Route
 from xlclass.lake.lease import Lease
 from xlclass.lake.runs import Run
 from xlclass.lake.staging import Plans, change_sums
-from xlclass.model.alignment import Alignment, Space, fit_centring, shipped_alignment
+from xlclass.model.alignment import Alignment, Space, fit_centring
 from xlclass.model.alignment_choice import chosen_alignment
 from xlclass.pipeline.changes import CARRIED, videos_to_embed
 from xlclass.pipeline.chunks import encoding_tasks
@@ -56,8 +56,10 @@ class AlignmentTexts:
         return cls(teachers.drop("rank"), ranked.where(~is_taught & (F.col("rank") <= _MEAN_TEXTS)).drop("rank"))
 
 
-def fitted_space(run: Run, encoders: Encoders, texts: AlignmentTexts) -> tuple[Space, dict[str, Any]]:
+def fitted_space(run: Run, encoders: Encoders, texts: AlignmentTexts, shipped: Alignment | None) -> tuple[Space, dict[str, Any]]:
     """The space of the encoders, and what the manifest says of it; texts that the second encoder has not encoded are encoded first.
+
+    `shipped` is the package's alignment of the second encoder, for a lake with few texts.
 
     Raises:
         LakeError: texts must be encoded, and another run holds the lake.
@@ -75,7 +77,7 @@ def fitted_space(run: Run, encoders: Encoders, texts: AlignmentTexts) -> tuple[S
         target, source = (_collected(run, texts.teachers, spec) for spec in (main, extension))
         both = target.merge(source[["video_id", "vector"]], on="video_id", suffixes=("", "_source")).sort_values("video_id", ignore_index=True)
         from_vectors, to_vectors = (unpack_vectors(both[name].tolist(), spec.dim) for name, spec in (("vector_source", extension), ("vector", main)))
-        alignment, facts = chosen_alignment(from_vectors, to_vectors, both.language.to_numpy(object), others, shipped_alignment(extension.encoder_id))
+        alignment, facts = chosen_alignment(from_vectors, to_vectors, both.language.to_numpy(object), others, shipped)
         log.info("alignment: %s", ", ".join(f"{name} {value}" for name, value in facts.items()))
     return Space(main.dim, dims, {extension.encoder_id: alignment}), facts
 

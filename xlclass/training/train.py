@@ -26,7 +26,7 @@ from xlclass.errors import ModelError
 from xlclass.lake.registry import Registry
 from xlclass.lake.runs import Run
 from xlclass.model import alignment, head
-from xlclass.model.alignment import Space
+from xlclass.model.alignment import Space, shipped_alignment
 from xlclass.model.bundle import Bundle, ModelVersion
 from xlclass.model.examples import Examples, Splits
 from xlclass.model.fit import fit
@@ -51,7 +51,7 @@ def train(run: Run, encoders: Encoders) -> ModelVersion:
     taxonomy, preparation_version = run.taxonomy, run.preparation.version
     embeddings = run.lake.embeddings_on(encoders.route)
     with run.step("sample") as step:
-        current = _encoded(embeddings, preparation_version)
+        current = current_videos(run, encoders)
         sample = sample_videos(run.lake.read(VIDEOS).join(current, ["video_id", "text_hash"], how="left_semi"), settings, taxonomy)
         unlabelled = unlabelled_videos(current, settings)
         contents = _contents(sample, "video_id", "language", "channel_id", "text_hash", "labels", "side")
@@ -73,7 +73,7 @@ def train(run: Run, encoders: Encoders) -> ModelVersion:
             "preparation_version": preparation_version,
             "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
         }
-    space, facts = fitted_space(run, encoders, texts)
+    space, facts = fitted_space(run, encoders, texts, shipped_alignment(encoders.specs[-1].encoder_id))
     origin["alignment"] = facts | {"texts_read": texts_read}
     with run.step("sample") as step:
         collected = _collect(sample, embeddings)
@@ -95,11 +95,11 @@ def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoders: Encoders, pre
     return settings_digest(*rules, taxonomy.categories, space, preparation_version, head.RECIPE, *contents)
 
 
-def _encoded(embeddings: DataFrame, preparation_version: str) -> DataFrame:
-    """video_id, text_hash and language of one encoder's rows that have a vector, of that preparation."""
+def current_videos(run: Run, encoders: Encoders) -> DataFrame:
+    """video_id, text_hash and language of the videos that have a vector by the encoder for their language, of the run's preparation."""
     key = F.col("encode_key")
-    is_current = (key.preparation_version == preparation_version) & F.col("vector").isNotNull()
-    return embeddings.where(is_current).select("video_id", key.text_hash.alias("text_hash"), "language")
+    is_current = (key.preparation_version == run.preparation.version) & F.col("vector").isNotNull()
+    return run.lake.embeddings_on(encoders.route).where(is_current).select("video_id", key.text_hash.alias("text_hash"), "language")
 
 
 def _whole(version: ModelVersion | None) -> ModelVersion | None:
