@@ -97,31 +97,30 @@ def main() -> int:
     if arguments.keep:
         arguments.keep.mkdir(parents=True)
     os.environ["PYSPARK_SUBMIT_ARGS"] = "--driver-memory 3g pyspark-shell"
-    with nullcontext(arguments.keep.absolute()) if arguments.keep else tempfile.TemporaryDirectory() as name:
+    with nullcontext(arguments.keep.absolute()) if arguments.keep else tempfile.TemporaryDirectory() as name, _WorkerMemory() as workers:
         bench = Bench(Path(name), pq.read_table(arguments.catalogue).to_pandas().drop_duplicates("video_id"), arguments.quick)
         with Memory() as memory:
-            versions, num_changed, worker = _trained(bench)
+            versions, num_changed = _trained(bench)
         unknown = _unknown(bench, versions[1])
         speeds = {spec.path.split("/")[-2].split("-")[0]: _speed(spec, bench) for spec in bench.pair.specs}
         table, gains = _compared(bench, *versions)
         backfills = {} if arguments.quick else {f"{share:.0%}": _backfill_speed(bench, share) for share in (0.0, 0.1, 0.3)}
-    figures = {**gains, "vectors_changed": num_changed, "worker_gib": worker / 2**30}
+    figures = {**gains, "vectors_changed": num_changed, "worker_gib": workers.peak / 2**30}
     print(table.to_string(index=False, float_format="%.3f"))
     print(f"titles of unknown language: {unknown}")
-    print(f"texts a second and core: {speeds}; rows a second of a backfill on two cores, by share of other languages: {backfills}; memory {memory.shown} MiB")
+    print(f"texts a second and core: {speeds}; rows a second that a backfill encodes, by share of other languages: {backfills}")
+    print(f"memory: {memory.shown} MiB")
     unjudged = ("top1_gain", "surer_half_gain", "languages_lower") if arguments.quick else ()
     details = {"alignment": versions[1].manifest()["alignment"], "unknown": unknown, "speeds": speeds, "backfills": backfills}
     return verdict("every_language", figures, BARS, AT_MOST, unjudged, languages=table.to_dict("records"), **details)
 
 
-def _trained(bench: Bench) -> tuple[tuple[ModelVersion, ModelVersion], int, int]:
-    """The versions of MUSE alone and of the pair, how many of MUSE's vectors the pair changed, and the peak bytes of a Python worker."""
+def _trained(bench: Bench) -> tuple[tuple[ModelVersion, ModelVersion], int]:
+    """The versions of MUSE alone and of the pair, and how many of MUSE's vectors the pair changed."""
     alone = train(bench.fill(bench.catalogue, bench.alone), bench.alone)
     before = _digests(bench)
-    with _WorkerMemory() as workers:
-        pair = train(bench.fill(bench.catalogue, bench.pair), bench.pair)
-    after = _digests(bench)
-    return (alone, pair), len(set(before.items()) ^ set(after.items())), workers.peak
+    pair = train(bench.fill(bench.catalogue, bench.pair), bench.pair)
+    return (alone, pair), len(set(before.items()) ^ set(_digests(bench).items()))
 
 
 def _digests(bench: Bench) -> dict[str, str]:
@@ -188,13 +187,12 @@ def _unknown(bench: Bench, pair: ModelVersion) -> dict[str, float]:
 
 
 def _backfill_speed(bench: Bench, share: float) -> float:
-    """Rows a second of a first backfill, where this share of the rows is in languages that MUSE does not know."""
+    """Rows a second that a first backfill encodes, where this share of the rows is declared to be in languages that MUSE does not know."""
     is_other = ~bench.catalogue.declared_language.fillna("en").map(lambda code: base_language(code)[0]).isin(bench.alone.main.languages)
     num_others = int(share * BACKFILL_ROWS)
     parts = (bench.catalogue[~is_other].sample(BACKFILL_ROWS - num_others, random_state=2), bench.catalogue[is_other].sample(num_others, random_state=2))
-    start = time.monotonic()
-    bench.fill(pd.concat(parts), bench.pair, f"share-{share}")
-    return BACKFILL_ROWS / (time.monotonic() - start)
+    steps = {step.name: step.seconds for step in bench.fill(pd.concat(parts), bench.pair, f"share-{share}").steps}
+    return BACKFILL_ROWS / steps["encode"]
 
 
 def _compared(bench: Bench, alone: ModelVersion, pair: ModelVersion) -> tuple[pd.DataFrame, dict[str, float]]:

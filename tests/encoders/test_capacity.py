@@ -10,6 +10,9 @@ from xlclass.encoders.capacity import (
     GIB,
     MAX_CORES,
     MIB,
+    SECONDS_PER_ROW,
+    SECONDS_PER_ROW_E5,
+    WORKER_E5,
     WORKER_LOADED,
     WORKER_PER_BATCH,
     WORKER_PER_CHARACTER,
@@ -19,17 +22,33 @@ from xlclass.encoders.capacity import (
     parse_size,
     plan_capacity,
     require_memory,
+    second_share,
+    seconds_per_row,
     worker_bytes,
 )
-from xlclass.errors import MachineError
+from xlclass.errors import MachineError, SettingsError
 
 
 def test_worker_bytes_depend_on_the_encoder_and_its_batches():
-    small, embedded, other = EncoderSettings(batch_characters=1_000), EncoderSettings(), EncoderSettings(model="/models/other")
+    small, alone, other = EncoderSettings(batch_characters=1_000, extension="none"), EncoderSettings(extension="none"), EncoderSettings(model="/models/other")
     assert worker_bytes(small) == WORKER_LOADED + 1_000 * WORKER_PER_CHARACTER
-    assert worker_bytes(embedded) == worker_bytes(EncoderSettings(batch_characters=10_000_000)) == WORKER_LOADED + WORKER_PER_BATCH
+    assert worker_bytes(alone) == WORKER_LOADED + WORKER_PER_BATCH
+    assert worker_bytes(EncoderSettings()) == worker_bytes(EncoderSettings(batch_characters=10_000_000)) == worker_bytes(alone) + WORKER_E5
+    assert worker_bytes(EncoderSettings(extension="both")) == worker_bytes(EncoderSettings())
     assert worker_bytes(other) == WORKER_LOADED + 24_000 * WORKER_PER_CHARACTER
     assert worker_bytes(EncoderSettings(model="/models/other", batch_characters=100_000)) == WORKER_LOADED + 100_000 * WORKER_PER_CHARACTER
+
+
+def test_the_time_of_a_row_follows_the_share_of_the_languages_that_the_second_encoder_takes():
+    assert second_share("en=30,fr=30,cs=40") == second_share(" cs=4 , en=6") == pytest.approx(0.4)
+    assert second_share("en=1") == 0
+    assert seconds_per_row(EncoderSettings(), 0) == SECONDS_PER_ROW
+    assert seconds_per_row(EncoderSettings(), 1) == SECONDS_PER_ROW_E5
+    assert seconds_per_row(EncoderSettings(extension="both"), 0) == SECONDS_PER_ROW + SECONDS_PER_ROW_E5
+    assert seconds_per_row(EncoderSettings(extension="none"), 1) == seconds_per_row(EncoderSettings(model="/models/other"), 1) == SECONDS_PER_ROW
+    for wrong in ("en", "en=x", "=3", "en=0", ""):
+        with pytest.raises(SettingsError, match="--languages"):
+            second_share(wrong)
 
 
 def test_plan_capacity_agrees_with_a_calculation_by_hand():
@@ -47,7 +66,7 @@ def test_plan_capacity_agrees_with_a_calculation_by_hand():
 
 
 def test_plan_capacity_stays_within_the_machines():
-    machines = [(1, 5), (3, 9), (16, 64), (17, 64), (40, 64), (64, 8), (320, 1_280), (1_000, 4_000)]
+    machines = [(1, 6), (3, 9), (16, 64), (17, 64), (40, 64), (64, 8), (320, 1_280), (1_000, 4_000)]
     plans = {(cores, gib): plan_capacity(cores, gib * GIB, 1_000) for cores, gib in machines}
     assert not {machine: plan for machine, plan in plans.items() if not 1 <= plan.workers <= machine[0]}
     totals = {machine: plan.executors * (plan.heap_bytes + plan.python_bytes + plan.overhead_bytes) for machine, plan in plans.items()}
@@ -62,7 +81,7 @@ def test_plan_capacity_is_limited_by_memory_and_counts_the_cost_of_idle_cores():
 
 
 def test_plan_capacity_refuses_memory_for_less_than_one_worker():
-    with pytest.raises(MachineError, match=r"a Python worker with the encoder and its JVM need 4\.8 GiB, but there are 3\.0 GiB"):
+    with pytest.raises(MachineError, match=r"a Python worker with the encoder and its JVM need 5\.2 GiB, but there are 3\.0 GiB"):
         plan_capacity(4, 3 * GIB, 1_000)
 
 

@@ -44,7 +44,7 @@ MAX_CORES = 16  # of an executor: its heap stays at 10 GiB, far below the 32 GiB
 # 0.0023 s per row and core on 2026-11-26. Processors with bfloat16 encode faster in it (tests/bench/precision.py).
 SECONDS_PER_ROW = 0.0023
 # The same for a row that e5 encodes: tests/bench/every_language.py
-SECONDS_PER_ROW_E5 = 0.030
+SECONDS_PER_ROW_E5 = 0.029
 SECOND_SHARE = 0.1  # of the videos, in languages that MUSE does not know, where nothing is said of them
 COST_PER_CORE_HOUR = 0.05
 TASKS_PER_WORKER = 4  # small tasks, so that no core waits long for the last one
@@ -70,7 +70,7 @@ def seconds_per_row(encoder: EncoderSettings, second_share: float = SECOND_SHARE
     """Seconds that one core takes for a video, if `second_share` of the videos, 0 to 1, are in languages that MUSE does not know.
 
     >>> round(seconds_per_row(EncoderSettings(), 0.5), 4), seconds_per_row(EncoderSettings(extension="none"), 0.5)
-    (0.0161, 0.0023)
+    (0.0157, 0.0023)
     """
     if encoder.model != "embedded" or encoder.extension == "none":
         return SECONDS_PER_ROW

@@ -12,6 +12,7 @@ The mean of a language with few texts is drawn towards the mean of all.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ class Alignment:
     matrix: np.ndarray | None = None
     offset: np.ndarray | None = None
 
+    @property
+    def digest(self) -> str:
+        """16 hex digits of the mean and the matrix."""
+        parts = [self.mean] + ([] if self.matrix is None else [self.matrix, self.offset])
+        return hashlib.sha256(b"".join(np.ascontiguousarray(part, "<f4").tobytes() for part in parts)).hexdigest()[:16]
+
     def apply(self, vectors: np.ndarray, languages: np.ndarray) -> np.ndarray:
         """The vectors in the space, float32 of length 1, one per row of `vectors (n, dim)` and `languages (n,)`."""
         centred = self.centred(vectors, languages)
@@ -64,12 +71,8 @@ def fit_centring(vectors: np.ndarray, languages: np.ndarray, mean_of: Collection
     return Alignment(mean.astype(np.float32), means)
 
 
-def fit_alignment(
-    centring: Alignment, source: np.ndarray, target: np.ndarray, languages: np.ndarray, prior: Alignment | None = None, alpha: float = ALPHA
-) -> Alignment:
+def fit_alignment(centring: Alignment, source: np.ndarray, target: np.ndarray, languages: np.ndarray, alpha: float = ALPHA) -> Alignment:
     """The alignment of `source (n, dim)` to `target (n, space_dim)`, both vectors of the same texts, in `languages (n,)`.
-
-    `prior` is an alignment that the ridge is drawn to instead of zero: with few texts it stays near it.
 
     >>> basis = np.eye(3, dtype=np.float32)
     >>> aligned = fit_alignment(Alignment(np.zeros(3, np.float32), {}), basis, basis[:, ::-1], np.array(["en"] * 3), alpha=1e-6)
@@ -77,11 +80,9 @@ def fit_alignment(
     [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
     """
     x, y = centring.centred(source, languages).astype(np.float64), unit(target).astype(np.float64)
-    start = np.zeros((x.shape[1], y.shape[1])) if prior is None or prior.matrix is None else prior.matrix.astype(np.float64)
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
     x, y = x - x_mean, y - y_mean
-    change = np.linalg.solve(x.T @ x + alpha * np.eye(x.shape[1]), x.T @ (y - x @ start))
-    matrix = start + change
+    matrix = np.linalg.solve(x.T @ x + alpha * np.eye(x.shape[1]), x.T @ y)
     return Alignment(centring.mean, centring.means, matrix.astype(np.float32), (y_mean - x_mean @ matrix).astype(np.float32))
 
 

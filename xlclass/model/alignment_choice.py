@@ -1,15 +1,18 @@
 """How an alignment is fitted, chosen without labels: each language of the first encoder in turn is treated as unknown to it.
 
 The choice with the highest mean cosine between a left-out language's aligned vectors and its vectors by the first encoder is kept. Chosen
-are: how much of a language's mean is taken from its vectors (on the real catalogue a part of it is what the language's uploaders film:
-there little is best, on texts of equal topics all of it), and whether the ridge is drawn to the shipped matrix or to zero.
+is how much of a language's mean is taken from its vectors: on the real catalogue a part of the mean is what the language's uploaders film,
+and little is best; on texts of equal topics all of it is.
+
+Why the ridge is not drawn to the shipped alignment: on the real catalogue, with 4,000 texts, that was 0.9 points worse in the languages that
+only the second encoder knows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,15 +20,10 @@ from xlclass.errors import ModelError
 from xlclass.model.alignment import Alignment, fit_alignment, fit_centring
 from xlclass.schemas import unit
 
-_SHARES = (0.0, 0.5, 1.0)
+_SHARES = (0.0, 0.5, 1.0)  # of the difference between a language's mean and the mean of all
 _MIN_TEXTS = 20  # of a language that is left out
 _MIN_LANGUAGES = 2
-_MIN_FOR_OWN = 200  # texts; with fewer the shipped alignment is used as it is
-
-
-class _Choice(NamedTuple):
-    share: float  # of the difference between a language's mean and the mean of all
-    prior: Alignment | None
+_MIN_FOR_OWN = 400  # texts; with fewer the shipped alignment is used as it is
 
 
 def chosen_alignment(
@@ -43,35 +41,30 @@ def chosen_alignment(
         return shipped, {"alignment": "shipped", "texts": len(source)}
     if not len(source):
         raise ModelError("the second encoder cannot be aligned: the lake has no encoded text on the training side in a language that both encoders know")
-    choices = [_Choice(share, prior) for share in _SHARES for prior in ([None, shipped] if shipped else [None])]
-    scores = [float(np.mean([_cosine(source, target, languages, code, choice) for code in left_out])) if left_out else 0.0 for choice in choices]
-    best = choices[int(np.argmax(scores))]
-    alignment = _fitted(source, target, languages, others, best)
-    to_itself = [_cosine(target, target, languages, code, _Choice(0.0, None)) for code in left_out]
-    return alignment, {
-        "alignment": "drawn to the shipped one" if best.prior else "own",
+    scores = {share: _mean_cosine(source, target, languages, left_out, share) for share in _SHARES}
+    best = max(_SHARES, key=lambda share: scores[share])
+    return _fitted(source, target, languages, others, best), {
+        "alignment": "own",
         "texts": len(source),
         "languages": len(left_out),
-        "centring": best.share,
-        "cosine": round(max(scores), 4),
-        "cosine_of_the_first_encoder_through_a_ridge_to_itself": round(float(np.mean(to_itself)), 4) if to_itself else None,
+        "centring": best,
+        "cosine": round(scores[best], 4),
+        "cosine_of_the_first_encoder_through_a_ridge_to_itself": round(_mean_cosine(target, target, languages, left_out, 0.0), 4),
     }
 
 
-def _fitted(source: np.ndarray, target: np.ndarray, languages: np.ndarray, others: Mapping[str, np.ndarray], choice: _Choice) -> Alignment:
+def _fitted(source: np.ndarray, target: np.ndarray, languages: np.ndarray, others: Mapping[str, np.ndarray], share: float) -> Alignment:
     codes = np.concatenate([languages, *(np.full(len(rows), code, object) for code, rows in others.items())])
-    centring = _shared(fit_centring(np.vstack([source, *others.values()]), codes, mean_of=set(languages.tolist())), choice.share)
-    return fit_alignment(centring, source, target, languages, choice.prior)
-
-
-def _shared(centring: Alignment, share: float) -> Alignment:
-    """The centring with only a share of each language's difference from the mean of all."""
+    centring = fit_centring(np.vstack([source, *others.values()]), codes, mean_of=set(languages.tolist()))
     means = {code: centring.mean + share * (mean - centring.mean) for code, mean in centring.means.items()} if share else {}
-    return replace(centring, means=means)
+    return fit_alignment(replace(centring, means=means), source, target, languages)
 
 
-def _cosine(source: np.ndarray, target: np.ndarray, languages: np.ndarray, code: str, choice: _Choice) -> float:
-    """Mean cosine between the vectors of a language that is left out and their targets."""
-    own = languages == code
-    alignment = _fitted(source[~own], target[~own], languages[~own], {code: source[own]}, choice)
-    return float((alignment.apply(source[own], languages[own]) * unit(target[own])).sum(axis=1).mean())
+def _mean_cosine(source: np.ndarray, target: np.ndarray, languages: np.ndarray, left_out: list[str], share: float) -> float:
+    """Mean over the languages left out of the mean cosine between their aligned vectors and their targets; 0 if none is left out."""
+    cosines = []
+    for code in left_out if len(left_out) > 1 else []:
+        own = languages == code
+        alignment = _fitted(source[~own], target[~own], languages[~own], {code: source[own]}, share)
+        cosines.append((alignment.apply(source[own], languages[own]) * unit(target[own])).sum(axis=1).mean())
+    return float(np.mean(cosines)) if cosines else 0.0

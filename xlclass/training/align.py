@@ -50,10 +50,17 @@ class AlignmentTexts:
         side = Split(shares.salt, shares.train, shares.validation, shares.calibration).column(group_column())
         trained = run.lake.read(VIDEOS).where(side == TRAIN).select("video_id").join(current, "video_id", how="inner")
         rank = F.row_number().over(Window.partitionBy("language").orderBy(F.xxhash64("video_id"), "video_id"))
-        ranked = trained.dropDuplicates(["text_hash"]).withColumn("rank", rank)
-        is_taught = F.col("language").isin(*encoders.main.languages) if len(encoders.specs) > 1 else F.lit(False)
+        distinct = trained.groupBy("text_hash", "language").agg(F.min("video_id").alias("video_id"))  # the same rows in each run, unlike dropDuplicates
+        ranked = distinct.withColumn("rank", rank)
+        is_taught = F.col("language").isin(*_known_by_both(encoders)) if len(encoders.specs) > 1 else F.lit(False)
         teachers = ranked.where(is_taught).orderBy("rank", F.xxhash64("video_id")).limit(run.settings.training.alignment_texts)
         return cls(teachers.drop("rank"), ranked.where(~is_taught & (F.col("rank") <= _MEAN_TEXTS)).drop("rank"))
+
+
+def _known_by_both(encoders: Encoders) -> list[str]:
+    """The languages of the first encoder that the second knows too; all of the first's, if the second's are unknown."""
+    first, second = encoders.specs
+    return [code for code in first.languages if code in second.languages or not second.languages]
 
 
 def fitted_space(run: Run, encoders: Encoders, texts: AlignmentTexts, shipped: Alignment | None) -> tuple[Space, dict[str, Any]]:

@@ -57,25 +57,16 @@ def train(run: Run, encoders: Encoders) -> ModelVersion:
         contents = _contents(sample, "video_id", "language", "channel_id", "text_hash", "labels", "side")
         contents += _contents(unlabelled, "video_id", "language", "text_hash") if unlabelled is not None else []
         texts = AlignmentTexts.of(run, encoders, current)
-        texts_read = _contents(texts.teachers, "video_id", "text_hash", "language") if len(encoders.specs) > 1 else []
-        fingerprint = _fingerprint(settings, taxonomy, encoders, preparation_version, contents + texts_read)
+        texts_read = _texts_read(texts, encoders)
+        shipped = shipped_alignment(encoders.specs[-1].encoder_id)
+        fingerprint = _fingerprint(settings, taxonomy, encoders, preparation_version, [*contents, *texts_read, shipped.digest if shipped else None])
         trained_before = _whole(registry.trained_from(fingerprint))
         if trained_before:
             return trained_before
-        origin = {
-            "model_version": fingerprint[:12],
-            "training_fingerprint": fingerprint,
-            "code_version": __version__,
-            "encoder": dict(encoders.recorded),
-            "encoder_id": encoders.main.encoder_id,
-            "parts": [part._asdict() for part in encoders.route.parts],
-            "dim": encoders.main.dim,
-            "preparation_version": preparation_version,
-            "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
-        }
-    space, facts = fitted_space(run, encoders, texts, shipped_alignment(encoders.specs[-1].encoder_id))
+        origin = _origin(run, encoders, fingerprint)
+    space, facts = fitted_space(run, encoders, texts, shipped)
     origin["alignment"] = facts | {"texts_read": texts_read}
-    with run.step("sample") as step:
+    with run.step("collect") as step:
         collected = _collect(sample, embeddings)
         collected_unlabelled = _collect(unlabelled.drop("language", "text_hash"), embeddings) if unlabelled is not None else None
         step.num_rows = len(collected)
@@ -88,8 +79,29 @@ def train(run: Run, encoders: Encoders) -> ModelVersion:
         return registry.register(bundle, run.run_id)
 
 
-def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoders: Encoders, preparation_version: str, contents: list[int | None]) -> str:
-    """Digest of all that decides the training; `contents` are the digests of the videos."""
+def _origin(run: Run, encoders: Encoders, fingerprint: str) -> dict[str, Any]:
+    """What the manifest says of the encoders, the tables read and the code."""
+    return {
+        "model_version": fingerprint[:12],
+        "training_fingerprint": fingerprint,
+        "code_version": __version__,
+        "encoder": dict(encoders.recorded),
+        "encoder_id": encoders.main.encoder_id,
+        "parts": [part._asdict() for part in encoders.route.parts],
+        "dim": encoders.main.dim,
+        "preparation_version": run.preparation.version,
+        "versions_read": {table.name: run.lake.version(table) for table in (VIDEOS, EMBEDDINGS)},
+    }
+
+
+def _texts_read(texts: AlignmentTexts, encoders: Encoders) -> list[int | None]:
+    """Number and digest of the texts that an alignment reads; empty if the encoders need none."""
+    is_aligned = len(encoders.specs) > 1 or encoders.is_centred
+    return [value for part in (texts.teachers, texts.others) for value in _contents(part, "video_id", "text_hash", "language")] if is_aligned else []
+
+
+def _fingerprint(settings: Settings, taxonomy: Taxonomy, encoders: Encoders, preparation_version: str, contents: list[int | str | None]) -> str:
+    """Digest of all that decides the training; `contents` are the digests of the videos and of the shipped alignment."""
     space = [encoders.route.encoder_ids, encoders.is_centred, alignment.RECIPE]
     rules = (settings.training, settings.calibration, settings.thresholds, settings.split, settings.taxonomy.min_training_videos)
     return settings_digest(*rules, taxonomy.categories, space, preparation_version, head.RECIPE, *contents)

@@ -26,6 +26,8 @@ _SLICE_TOKENS = 512  # the numbers of a slice stay in the processor's cache: of 
 _JOINERS, _CONTROLS = r"[\x{200C}\x{200D}]", r"[\x01-\x08\x0B\x0E-\x1F\x7F\x{8F}\x{9F}]"  # RE2; by comparison of all characters with the package's map
 _NUM_HEADS, _HEAD = 12, 32
 _MASKED = -1e9
+_EPSILON = 1e-12  # of the norms
+Variables = dict[str, Any]  # TensorFlow's variables by name
 
 
 def e5_graph(pieces: bytes, weights: Weights, max_tokens: int = MAX_TOKENS, num_layers: int | None = None) -> Any:
@@ -44,8 +46,6 @@ def e5_graph(pieces: bytes, weights: Weights, max_tokens: int = MAX_TOKENS, num_
         def __init__(self) -> None:
             super().__init__()
             self.tokenizer = tf_text.SentencepieceTokenizer(pieces, name="e5")  # in one SavedModel, resources of one name are one
-            self.halves = tf.Variable(weights.halves, trainable=False)
-            self.scales = tf.Variable(weights.scales, trainable=False)
             self.w = {name: tf.Variable(value, trainable=False) for name, value in _named(weights, layers, max_tokens).items()}
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
@@ -56,23 +56,26 @@ def e5_graph(pieces: bytes, weights: Weights, max_tokens: int = MAX_TOKENS, num_
             sorted_tokens = tf.gather(tokens, order)
             n = tf.shape(texts)[0]
             framed = tf.concat([tf.fill([n, 1], special["<s>"]), sorted_tokens, tf.fill([n, 1], special["</s>"])], axis=1)
-            vectors = _in_slices(framed, tf.gather(lengths, order), lambda ids, num: self.encode_slice(ids, num))
+            vectors = _in_slices(framed, tf.gather(lengths, order), lambda ids, num: _encoded(ids, num, self.w, layers))
             return tf.gather(vectors, tf.argsort(order))
-
-        def encode_slice(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-            mask = tf.sequence_mask(lengths, tf.shape(ids)[1], tf.float32)
-            x = _embedded(ids, self.halves, self.scales, self.w, weights.epsilon)
-            bias = (1 - mask)[:, None, None, :] * _MASKED
-            for i in range(layers):
-                x = _layer(x, bias, {name.removeprefix(f"l{i}."): value for name, value in self.w.items() if name.startswith(f"l{i}.")}, weights.epsilon)
-            mean = tf.reduce_sum(x * mask[:, :, None], axis=1) / tf.reduce_sum(mask, axis=1, keepdims=True)
-            return tf.math.l2_normalize(mean, axis=1)
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False)
         def serve(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"outputs": self(text)}
 
     return E5()
+
+
+def _encoded(ids: tf.Tensor, lengths: tf.Tensor, w: Variables, num_layers: int) -> tf.Tensor:
+    """The vectors of the texts of a slice, `(m, 384)`, from their tokens `(m, longest)` and their lengths `(m,)`."""
+    import tensorflow as tf
+
+    mask = tf.sequence_mask(lengths, tf.shape(ids)[1], tf.float32)
+    x, bias = _embedded(ids, w), (1 - mask)[:, None, None, :] * _MASKED
+    for i in range(num_layers):
+        x = _layer(x, bias, {name.removeprefix(f"l{i}."): value for name, value in w.items() if name.startswith(f"l{i}.")})
+    mean = tf.reduce_sum(x * mask[:, :, None], axis=1) / tf.reduce_sum(mask, axis=1, keepdims=True)
+    return tf.math.l2_normalize(mean, axis=1)
 
 
 def _cleaned(texts: tf.Tensor) -> tf.Tensor:
@@ -86,7 +89,7 @@ def _named(weights: Weights, num_layers: int, max_tokens: int) -> dict[str, np.n
     """The tensors in the shapes of the graph: matrices as `(inputs, outputs)`, those of query, key and value side by side."""
     stored = weights.tensors
     position = stored["emb.pos"].reshape(-1, weights.width)[:max_tokens] + stored["emb.type"][: weights.width]
-    named = {"position": position, "norm_g": stored["emb.ln.w"], "norm_b": stored["emb.ln.b"]}
+    named = {"halves": weights.halves, "scales": weights.scales, "position": position, "norm_g": stored["emb.ln.w"], "norm_b": stored["emb.ln.b"]}
     scale = 1 / np.sqrt(weights.width / weights.num_heads)  # of the products of query and key, in the query's weights
     for i in range(num_layers):
         q, k, v = (stored[f"l{i}.{part}.w"].T for part in "qkv")
@@ -118,20 +121,20 @@ def _in_slices(tokens: tf.RaggedTensor, lengths: tf.Tensor, encode: Any) -> tf.T
     return vectors.concat()
 
 
-def _embedded(ids: tf.Tensor, halves: tf.Variable, scales: tf.Variable, w: dict[str, tf.Variable], epsilon: float) -> tf.Tensor:
+def _embedded(ids: tf.Tensor, w: Variables) -> tf.Tensor:
     """The rows of the tokens `(m, length)` and of their positions, normalised: `(m, length, 384)`."""
     import tensorflow as tf
 
     shape = tf.shape(ids)
     flat = tf.reshape(ids, [-1])
-    packed = tf.reshape(tf.gather(halves, flat), [-1, DIM // 32, 16])
+    packed = tf.reshape(tf.gather(w["halves"], flat), [-1, DIM // 32, 16])
     numbers = tf.concat([tf.bitwise.bitwise_and(packed, 15), tf.bitwise.right_shift(packed, tf.constant(4, tf.uint8))], axis=2)
-    rows = (tf.cast(numbers, tf.float32) - 8) * tf.cast(tf.gather(scales, flat), tf.float32)[:, :, None]
+    rows = (tf.cast(numbers, tf.float32) - 8) * tf.cast(tf.gather(w["scales"], flat), tf.float32)[:, :, None]
     x = tf.reshape(rows, [shape[0], shape[1], DIM]) + w["position"][: shape[1]]
-    return _normalised(x, w["norm_g"], w["norm_b"], epsilon)
+    return _normalised(x, w["norm_g"], w["norm_b"])
 
 
-def _layer(x: tf.Tensor, bias: tf.Tensor, w: dict[str, tf.Variable], epsilon: float) -> tf.Tensor:
+def _layer(x: tf.Tensor, bias: tf.Tensor, w: Variables) -> tf.Tensor:
     """One layer: self-attention and a network of two layers, each added to its input and normalised."""
     import tensorflow as tf
 
@@ -141,21 +144,21 @@ def _layer(x: tf.Tensor, bias: tf.Tensor, w: dict[str, tf.Variable], epsilon: fl
     query, key, value = tf.unstack(tf.transpose(joined, [2, 0, 3, 1, 4]))
     weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + bias)
     context = tf.reshape(tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3]), [-1, DIM])
-    flat = _normalised(flat + _linear(context, w, "out"), w["norm1_g"], w["norm1_b"], epsilon)
-    flat = _normalised(flat + _linear(tf.nn.gelu(_linear(flat, w, "up")), w, "down"), w["norm2_g"], w["norm2_b"], epsilon)
+    flat = _normalised(flat + _linear(context, w, "out"), w["norm1_g"], w["norm1_b"])
+    flat = _normalised(flat + _linear(tf.nn.gelu(_linear(flat, w, "up")), w, "down"), w["norm2_g"], w["norm2_b"])
     return tf.reshape(flat, [m, length, DIM])
 
 
-def _linear(x: tf.Tensor, w: dict[str, tf.Variable], name: str) -> tf.Tensor:
+def _linear(x: tf.Tensor, w: Variables, name: str) -> tf.Tensor:
     """`x` times a matrix, plus its bias, which TensorFlow adds within the product: a seventh of a text's time less than a sum of its own."""
     import tensorflow as tf
 
     return tf.nn.bias_add(tf.matmul(x, w[name]), w[f"{name}_b"])
 
 
-def _normalised(x: tf.Tensor, gain: tf.Variable, shift: tf.Variable, epsilon: float) -> tf.Tensor:
+def _normalised(x: tf.Tensor, gain: tf.Variable, shift: tf.Variable) -> tf.Tensor:
     """`x` normalised to mean 0 and variance 1 along its last axis, then scaled and shifted (Ba et al. 2016, eq. 4)."""
     import tensorflow as tf
 
     mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
-    return (x - mean) * tf.math.rsqrt(variance + epsilon) * gain + shift
+    return (x - mean) * tf.math.rsqrt(variance + _EPSILON) * gain + shift

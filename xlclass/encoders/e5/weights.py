@@ -34,7 +34,6 @@ class Weights:
     width: int
     num_layers: int
     num_heads: int
-    epsilon: float
     pieces: list[bytes]
     scores: np.ndarray
     special: dict[str, int]
@@ -46,7 +45,7 @@ class Weights:
 def read_weights(file: Path) -> Weights:
     """What `file` holds; its digest has been checked."""
     data = file.read_bytes()
-    _, _, width, num_layers, num_heads, inner_width, _, _, _, epsilon, _ = _SIZES.unpack_from(data)
+    _, _, width, num_layers, num_heads, inner_width, *_ = _SIZES.unpack_from(data)
     at = _SIZES.size
     num_pieces, bos, eos, pad, unknown, num_bytes = _TOKENISER.unpack_from(data, at)
     at += _TOKENISER.size
@@ -67,7 +66,7 @@ def read_weights(file: Path) -> Weights:
         else:
             tensors[name] = np.frombuffer(data, "<f4", size // 4, start)
     special = {"<s>": bos, "</s>": eos, "<pad>": pad, "<unk>": unknown}
-    return Weights(width, num_layers, num_heads, epsilon, pieces, scores, special, tensors, table["halves"].reshape(len(table), -1), table["scale"])
+    return Weights(width, num_layers, num_heads, pieces, scores, special, tensors, table["halves"].reshape(len(table), -1), table["scale"])
 
 
 def _directory(data: bytes, at: int) -> Iterator[tuple[str, int, int, int]]:

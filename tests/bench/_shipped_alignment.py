@@ -1,6 +1,6 @@
 """Fits the alignment that the package ships, xlclass/model/e5_to_muse.npz, on a lake of the real catalogue; not a measurement.
 
-`python tests/bench/shipped_alignment.py --conf conf/youtube.toml --lake LAKE --texts 16000` fits it on texts of the training side, as training
+`python tests/bench/_shipped_alignment.py --conf conf/youtube.toml --lake LAKE --texts 16000` fits it on texts of the training side, as training
 does, but without a shipped one to draw to, and prints the facts for the card, xlclass/model/e5_to_muse.md. The demo is not in it, and no
 label, no video of a test channel. A run that finds the texts encoded gives the same numbers.
 """
