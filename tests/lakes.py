@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from samples import ROWS
+from samples import ROWS, comparison_rows
 
 from xlclass.config import Columns, SourceSettings
 
@@ -110,11 +110,14 @@ def demo_lake(made_once) -> tuple[Path, str]:
 
 @pytest.fixture(scope="session")
 def analyst_lake(spark, made_once, demo_lake) -> Path:
-    """A copy of `demo_lake` after a second run with ODD_VIDEOS and another champion, and a third run that was refused."""
+    """A copy of `demo_lake` after a second run with ODD_VIDEOS and another champion, and a third run that was refused; and a comparison of encoders."""
     from conftest import ROOT, write_catalogue
     from job_runs import demo_settings, run_in_session
 
     from xlclass.lake.registry import Registry
+    from xlclass.lake.runs import utc_now
+    from xlclass.lake.tables import Lake
+    from xlclass.schemas import ENCODER_COMPARISON
 
     def pipeline(folder: Path, **changes: str) -> int:
         settings = demo_settings(folder, "[training]\nseed = 8\n", source="catalogue.jsonl")
@@ -132,6 +135,8 @@ def analyst_lake(spark, made_once, demo_lake) -> Path:
         champions.append(Registry(str(folder / "lake")).champion().name)
         assert champions[0] != champions[1]
         assert pipeline(folder, description="plot") == 2
+        compared = [[(row | {"compared_at": utc_now()})[name] for name in ENCODER_COMPARISON.names] for row in comparison_rows()]
+        Lake(spark, str(folder / "lake")).append_values(ENCODER_COMPARISON, compared)
 
     return made_once("analysts", fill) / "lake"
 

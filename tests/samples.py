@@ -44,6 +44,22 @@ SCORED = (
 )
 
 
+def comparison_rows(languages=("en", "de", "cs")):
+    """Rows of `encoder_comparison` without compared_at: two contenders, all groups and these languages."""
+    rows = []
+    for number, (contender, milliseconds) in enumerate((("muse", 1.5), ("pair", 9.25))):
+        for language in ("all", "training", "known", "other", *languages):
+            gain = 0.125 * number * (language in ("all", "other", "cs"))
+            accuracy = {"top1": 0.5 + gain, "top1_at_50": 0.75, "majority_baseline": 0.25, "gap_to_training": -gain, "gain": gain, "lag": 0.125 * (not number)}
+            accuracy |= {"gain_low": gain / 2, "gain_high": gain * 1.5, "lag_low": 0.0625 * (not number)}
+            facts = {"milliseconds_per_text": milliseconds, "cost_per_million": 0.02, "memory_mib": None, "model_mib": 85.5, "vector_bytes": 1024.0}
+            facts |= {"language_variance_share": 0.0625, "num_training_videos": 3_000}
+            keys = {"comparison_id": "c1", "contender": contender, "language": language, "reference": "muse", "support": 1_234, "run_id": "r1"}
+            keys["level"] = "language" if language in languages else "group"
+            rows.append(keys | accuracy | (facts if language == "all" else dict.fromkeys(facts)))
+    return rows
+
+
 def completed(rows, table):
     """A DataFrame with all columns of the table's contract, and `is_new` if it has it: missing ones are null, or hold something if they may not be null."""
     from pyspark.sql import functions as F

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from xlclass.errors import SettingsError
-from xlclass.runtime.toml_settings import each_within, one_of, parse, within
+from xlclass.runtime.toml_settings import each_within, names_or_files, one_of, parse, within
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,14 @@ class LabelSettings:
 
 
 @dataclass(frozen=True)
+class ComparisonSettings:
+    """What jobs/compare_encoders.py compares: contenders by name, or a settings file, which stands for its [encoder]; the first is the reference."""
+
+    contenders: tuple[str, ...] = names_or_files("muse", "muse-bfloat16", "muse-int8", "e5", "e5-centred", "e5-mapped", "pair", "both")
+    videos: int = within(100, 1_000_000, 10_000)  # of the sample, at most
+
+
+@dataclass(frozen=True)
 class RetentionSettings:
     """How long jobs/maintain.py keeps rows and files; 0 days keep rows for ever."""
 
@@ -201,6 +209,7 @@ class Settings:
     retention: RetentionSettings = RetentionSettings()
     gate: GateSettings = GateSettings()
     labels: LabelSettings = LabelSettings()
+    comparison: ComparisonSettings = ComparisonSettings()
     file: Path = field(default=Path(), metadata={"is_key": False})  # the file that the settings were read from
 
     def resolve(self, path: str) -> str:

@@ -7,61 +7,20 @@ line prints contracts without Spark. Schemas evolve by addition only. Confidence
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
+
+from xlclass.runtime.table_contract import Column as Column
+from xlclass.runtime.table_contract import Table as Table
+from xlclass.runtime.table_contract import one_of, shares, table
 
 VECTOR_DTYPE = np.dtype("<f2")
 MAX_FLOAT16 = 65_504.0
 PART_TEXT = "text"  # the part of a video that an encode_key identifies
 ENCODE_KEY = "struct<text_hash: string, preparation_version: string, encoder_id: string, part: string>"
 
-
-@dataclass(frozen=True)
-class Column:
-    """A column: `type` in Spark's DDL; a required column is NOT NULL."""
-
-    name: str
-    type: str
-    comment: str
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table's contract. `grain` is the table comment and starts with "One row per"; `checks` are CHECK constraints by name."""
-
-    name: str
-    grain: str
-    columns: tuple[Column, ...]
-    keys: tuple[str, ...]
-    checks: tuple[tuple[str, str], ...] = ()
-    cluster_by: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> list[str]:
-        """Column names in order."""
-        return [column.name for column in self.columns]
-
-
-def _table(name: str, grain: str, keys: str, rows: Sequence[tuple[str, str, str]], checks: dict[str, str] | None = None, cluster_by: str = "") -> Table:
-    """The contract of a table; a column is NOT NULL if it is a key or its type ends in "!"."""
-    key_names = tuple(keys.split())
-    columns = tuple(Column(column, kind.rstrip("!"), comment, kind.endswith("!") or column in key_names) for column, kind, comment in rows)
-    return Table(name, grain, columns, key_names, tuple((checks or {}).items()), tuple(cluster_by.split()))
-
-
-def _shares(columns: str) -> dict[str, str]:
-    """One constraint per column: the value is null or between 0 and 1."""
-    return {f"{name}_share": f"{name} IS NULL OR {name} BETWEEN 0 AND 1" for name in columns.split()}
-
-
-def _one_of(column: str, values: str) -> dict[str, str]:
-    """A constraint: the column holds one of `values`."""
-    return {f"{column}_known": f"{column} IN ({', '.join(repr(value) for value in values.split())})"}
-
-
-_QUALITIES = _one_of("text_quality", "ok short empty")
+_QUALITIES = one_of("text_quality", "ok short empty")
 _TEXT_SOURCE = ("text_source", "string", "fields that the text was made from, joined by +, such as title+tags; null without text")
 _TEXT_QUALITY = ("text_quality", "string!", "ok, short (fewer letters than the setting text.min_letters) or empty (no text)")
 _LANGUAGE = ("language", "string!", "base language code (ISO 639; zh-Hant for traditional Chinese), und if unknown")
@@ -77,7 +36,7 @@ _TOP = [
 
 # A contract reads as a table, one column a line.
 # fmt: off
-VIDEOS = _table("videos", "One row per video: its text as encoded, its language and its labels", "video_id", [
+VIDEOS = table("videos", "One row per video: its text as encoded, its language and its labels", "video_id", [
     ("video_id", "string", "identifier of the video in the source"),
     ("title", "string", "title from the source, cut at 100,000 characters; null if the source has none"),
     ("text", "string", "prepared text that is encoded; null if nothing is left of title, tags and description"),
@@ -96,9 +55,9 @@ VIDEOS = _table("videos", "One row per video: its text as encoded, its language 
     ("updated_at", "timestamp", "time of the last change according to the source, UTC; null if missing or impossible"),
     ("input_digest", "bigint!", "digest of the source row and of all that determines its preparation; equal digests are not prepared again"),
     ("visual_vector", "binary", "visual vector from the source, float16 little-endian; null if missing or of the wrong length"),
-], _QUALITIES | _one_of("language_source", "declared detected channel unknown") | _shares("language_confidence"), "language channel_id")
+], _QUALITIES | one_of("language_source", "declared detected channel unknown") | shares("language_confidence"), "language channel_id")
 
-CHANNELS = _table("channels", "One row per channel: its frequent tags and usual language, rebuilt by jobs/backfill.py --full", "channel_id", [
+CHANNELS = table("channels", "One row per channel: its frequent tags and usual language, rebuilt by jobs/backfill.py --full", "channel_id", [
     ("channel_id", "string", "identifier of the channel in the source"),
     ("profile_version", "string!", "version of the profiles; the same in every row"),
     ("tags", "array<string>!", "tags of at least two of the channel's videos, most frequent first; empty if none"),
@@ -106,7 +65,7 @@ CHANNELS = _table("channels", "One row per channel: its frequent tags and usual 
     ("num_videos", "bigint!", "videos that the profile was computed from"),
 ])
 
-REJECTED_VIDEOS = _table("rejected_videos", "One row per source row that was rejected, and rule that it broke", "row_digest rule", [
+REJECTED_VIDEOS = table("rejected_videos", "One row per source row that was rejected, and rule that it broke", "row_digest rule", [
     ("row_digest", "string", "SHA-256 of the source row"),
     ("rule", "string", "rule that the row broke: unreadable_row, null_video_id, duplicate_video_id, encoder_failed or vector_not_finite"),
     ("row", "string!", "source row as JSON"),
@@ -115,7 +74,7 @@ REJECTED_VIDEOS = _table("rejected_videos", "One row per source row that was rej
     ("rejected_at", "timestamp!", "time of the first rejection, UTC"),
 ], cluster_by="rule")
 
-EMBEDDINGS = _table("embeddings", "One row per video and encoder: the vector of its text, and all that classification needs", "video_id encoder_id", [
+EMBEDDINGS = table("embeddings", "One row per video and encoder: the vector of its text, and all that classification needs", "video_id encoder_id", [
     ("video_id", "string", "videos.video_id"),
     ("encoder_id", "string", "the encoder that computed the vector; without a filter on it, a video counts once per encoder"),
     ("encode_key", f"{ENCODE_KEY}!", "what the vector was made from and by which encoder; an equal key is not encoded again. Rows of an encoder that "
@@ -127,7 +86,7 @@ EMBEDDINGS = _table("embeddings", "One row per video and encoder: the vector of 
     ("vector", "binary", "vector of the text, float16 little-endian, length (L2 norm) 1; null without text"),
 ], _QUALITIES, "encoder_id video_id")
 
-PREDICTIONS = _table("predictions", "One row per video: its newest prediction", "video_id", [
+PREDICTIONS = table("predictions", "One row per video: its newest prediction", "video_id", [
     ("video_id", "string", "videos.video_id"),
     _LANGUAGE,
     *_TOP,
@@ -140,13 +99,13 @@ PREDICTIONS = _table("predictions", "One row per video: its newest prediction", 
     ("predicted_at", "timestamp!", "time of the prediction, UTC"),
     ("input_digest", "bigint!", "digest of the embeddings row and the model version; equal digests are not classified again"),
     ("top_logit", "float", "logit of top_category before calibration; its sigmoid is the uncalibrated confidence; null without text"),
-], _one_of("status", "ok abstained no_text") | _shares("top_confidence"), "language top_category")
+], one_of("status", "ok abstained no_text") | shares("top_confidence"), "language top_category")
 
-PREDICTION_LOG = _table("prediction_log", "One row per prediction ever made, kept for retention.log_days", "video_id predicted_at", [
+PREDICTION_LOG = table("prediction_log", "One row per prediction ever made, kept for retention.log_days", "video_id predicted_at", [
     ("video_id", "string", "videos.video_id"), _LANGUAGE, *_TOP, _MODEL_VERSION, _RUN_ID, ("predicted_at", "timestamp", "time of the prediction, UTC"),
-], _shares("top_confidence"), "predicted_at")
+], shares("top_confidence"), "predicted_at")
 
-LANGUAGE_ACCURACY = _table("language_accuracy", "One row per evaluation and language: accuracy on labelled test videos", "evaluation_id language", [
+LANGUAGE_ACCURACY = table("language_accuracy", "One row per evaluation and language: accuracy on labelled test videos", "evaluation_id language", [
     _EVALUATION_ID,
     ("language", "string", "videos.language"),
     ("support", "bigint!", "labelled test videos that were scored"),
@@ -167,11 +126,11 @@ LANGUAGE_ACCURACY = _table("language_accuracy", "One row per evaluation and lang
     ("macro_recall", "double", "mean recall over the categories that occur as a label, 0 to 1"),
     *((f"top1_at_{percent}", "double", f"top1 of the most confident {percent} % of the test videos; videos without text come last and count as wrong")
       for percent in (50, 80, 100)),
-], _shares("top1 top1_low top1_high macro_f1 micro_f1 precision recall majority_baseline "
+], shares("top1 top1_low top1_high macro_f1 micro_f1 precision recall majority_baseline "
            "subset_accuracy macro_precision macro_recall top1_at_50 top1_at_80 top1_at_100"))
 
-CATEGORY_ACCURACY = _table("category_accuracy", "One row per evaluation, language and category: accuracy on labelled test videos",
-                           "evaluation_id language category", [
+CATEGORY_ACCURACY = table("category_accuracy", "One row per evaluation, language and category: accuracy on labelled test videos",
+                          "evaluation_id language category", [
     _EVALUATION_ID,
     ("language", "string", "videos.language"),
     ("category", "string", "category of the model version"),
@@ -183,9 +142,9 @@ CATEGORY_ACCURACY = _table("category_accuracy", "One row per evaluation, languag
     ("f1", "double", "harmonic mean of precision and recall, 0 to 1; null if support and num_predicted are 0"),
     _MODEL_VERSION,
     _RUN_ID,
-], _shares("precision recall f1"))
+], shares("precision recall f1"))
 
-CONFUSION = _table("confusion", "One row per evaluation, language, label and top category that occur together in labelled test videos",
+CONFUSION = table("confusion", "One row per evaluation, language, label and top category that occur together in labelled test videos",
                    "evaluation_id language label top_category", [
     _EVALUATION_ID,
     ("language", "string", "videos.language"),
@@ -194,7 +153,7 @@ CONFUSION = _table("confusion", "One row per evaluation, language, label and top
     ("num_videos", "bigint!", "test videos with this label and this top category; a video with several labels counts once under each"),
 ])
 
-LANGUAGE_CONFIDENCE = _table("language_confidence", "One row per evaluation and language: confidence and calibration", "evaluation_id language", [
+LANGUAGE_CONFIDENCE = table("language_confidence", "One row per evaluation and language: confidence and calibration", "evaluation_id language", [
     _EVALUATION_ID,
     ("language", "string", "videos.language"),
     ("num_videos", "bigint!", "videos with a row in predictions, labelled or not"),
@@ -210,18 +169,48 @@ LANGUAGE_CONFIDENCE = _table("language_confidence", "One row per evaluation and 
     ("ece_uncalibrated", "double", "ece of the uncalibrated confidence, the sigmoid of predictions.top_logit; null if ece is null"),
     ("reliability_uncalibrated", f"array<{_BIN}>", "the bins of ece_uncalibrated, lowest confidence first; empty if it is null"),
     ("share_abstained", "double", "share of these videos that have a text but got no category, 0 to 1"),
-], _shares("mean_confidence share_without_category ece brier ece_uncalibrated share_abstained"))
+], shares("mean_confidence share_without_category ece brier ece_uncalibrated share_abstained"))
 
-LABEL_ISSUES = _table("label_issues", "One row per evaluation and video that is probably mislabelled or most worth labelling", "evaluation_id video_id", [
+LABEL_ISSUES = table("label_issues", "One row per evaluation and video that is probably mislabelled or most worth labelling", "evaluation_id video_id", [
     _EVALUATION_ID,
     ("video_id", "string", "videos.video_id"),
     _LANGUAGE,
     ("issue", "string!", "mislabelled (a label is probably wrong) or worth_labelling (a label would help most)"),
     ("score", "double!", "0 to 1; the higher, the more likely the label is wrong, or the more a label would help"),
     ("reason", "string!", "explanation in one sentence"),
-], _one_of("issue", "mislabelled worth_labelling") | _shares("score"))
+], one_of("issue", "mislabelled worth_labelling") | shares("score"))
 
-MODELS = _table("models", "One row per event in the life of a model version", "event_number", [
+_OF_ALL = "null but in the row of language all"
+ENCODER_COMPARISON = table("encoder_comparison", "One row per comparison of encoders, contender, and language or group of languages",
+                           "comparison_id contender language", [
+    ("comparison_id", "string", "digest of the sample of videos, the contenders and the settings; equal inputs have the same id"),
+    ("contender", "string", "name in the setting comparison.contenders"),
+    ("language", "string", "videos.language, or a group: all; training (the training languages); known (other languages that the reference was trained on); "
+     "other (all that is left)"),
+    ("level", "string!", "language, or group: its videos count once more under their language"),
+    ("reference", "string!", "contender that the others are compared with: the first of the setting"),
+    ("support", "bigint!", "labelled test videos that were scored, the same for all contenders"),
+    ("top1", "double!", "top-1 accuracy: share of the test videos whose top category is among their labels, 0 to 1"),
+    ("top1_at_50", "double!", "top1 of the most confident half of the test videos"),
+    ("majority_baseline", "double!", "top1 of always predicting the most frequent category"),
+    ("gap_to_training", "double", "top1 of all training languages together minus top1; null without scored training languages"),
+    ("gain", "double!", "top1 minus the reference's top1"),
+    ("gain_low", "double", "lower end of the 95 % interval of gain (bootstrap over channels); null with fewer than 10 channels"),
+    ("gain_high", "double", "upper end of the same interval"),
+    ("lag", "double!", "top1 of the best contender minus top1"),
+    ("lag_low", "double", "lower end of the 95 % interval of lag; above 0: worse than the best beyond chance; null with fewer than 10 channels"),
+    ("milliseconds_per_text", "double", f"time to encode a text of the catalogue with one thread, by the part for its language; {_OF_ALL}"),
+    ("cost_per_million", "double", f"cost of encoding a million texts, without idle cores; {_OF_ALL}"),
+    ("memory_mib", "double", f"peak resident memory of the process that encoded, in MiB; {_OF_ALL}"),
+    ("model_mib", "double", f"size of the encoders' files, in MiB; {_OF_ALL}"),
+    ("vector_bytes", "double", f"mean size of a stored vector, in bytes; {_OF_ALL}"),
+    ("language_variance_share", "double", f"share of the variance of the vectors that lies between languages, 0 to 1, each language counted once; {_OF_ALL}"),
+    ("num_training_videos", "bigint", f"videos that the head was trained on; {_OF_ALL}"),
+    _RUN_ID,
+    ("compared_at", "timestamp!", "time of the comparison, UTC"),
+], one_of("level", "language group") | shares("top1 top1_at_50 majority_baseline language_variance_share"))
+
+MODELS = table("models", "One row per event in the life of a model version", "event_number", [
     ("event_number", "bigint", "1, 2, 3 ... in the order of events"),
     ("model_version", "string!", "name of the model version, and of its folder in model_versions/"),
     ("event", "string!", "new state of the version: candidate, champion (its predictions are used) or retired"),
@@ -233,9 +222,9 @@ MODELS = _table("models", "One row per event in the life of a model version", "e
     ("run_id", "string!", "run that caused the event (runs.run_id); by hand if it was xlclass models promote or rollback"),
     ("happened_at", "timestamp!", "time of the event, UTC"),
     ("reason", "string", "reason for the event: the gate's verdict or a person's reason; null for a candidate"),
-], _one_of("event", "candidate champion retired"))
+], one_of("event", "candidate champion retired"))
 
-RUNS = _table("runs", "One row per run of a job", "run_id", [
+RUNS = table("runs", "One row per run of a job", "run_id", [
     ("run_id", "string", "identifier of the run"),
     ("job", "string!", "name of the job: pipeline, backfill, train, evaluate ..."),
     ("outcome", "string!", "done, refused (a user's mistake, explained in message) or failed"),
@@ -253,7 +242,7 @@ RUNS = _table("runs", "One row per run of a job", "run_id", [
     ("rules", "map<string, bigint>", "number of rows that each rule caught, zeros included; null if the run read no source"),
     ("steps", "array<struct<name: string, seconds: double, num_rows: bigint>>!", "steps of the run in order, with their seconds and rows"),
     ("code_version", "string!", "version of xlclass"),
-], _one_of("outcome", "done refused failed") | {"rows_add_up": "rows_in IS NULL OR rows_in = rows_ok + rows_rejected + rows_reused"})
+], one_of("outcome", "done refused failed") | {"rows_add_up": "rows_in IS NULL OR rows_in = rows_ok + rows_rejected + rows_reused"})
 
 LATEST = tuple(  # tables instead of views: a lake without a catalog has no views
     replace(table, name=f"latest_{table.name}", grain=f"{table.grain}; only the champion's newest evaluation")
@@ -262,7 +251,7 @@ LATEST = tuple(  # tables instead of views: a lake without a catalog has no view
 
 TABLES = (
     VIDEOS, CHANNELS, REJECTED_VIDEOS, EMBEDDINGS, PREDICTIONS, PREDICTION_LOG,
-    LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE, *LATEST, LABEL_ISSUES, MODELS, RUNS,
+    LANGUAGE_ACCURACY, CATEGORY_ACCURACY, CONFUSION, LANGUAGE_CONFIDENCE, *LATEST, LABEL_ISSUES, ENCODER_COMPARISON, MODELS, RUNS,
 )
 # fmt: on
 

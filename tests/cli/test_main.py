@@ -18,7 +18,7 @@ GOLDEN = ROOT / "tests" / "golden" / "help.txt"
 COMMANDS = [
     ["-m", "xlclass.cli.main", *words, "--help"] for words in ([], *([name] for name in [*main.COMMANDS]), *(["models", name] for name in models._ACTIONS))
 ]
-JOBS = [[f"jobs/{name}.py", "--help"] for name in ("pipeline", "backfill", "train", "evaluate", "report", "maintain", "doctor")]
+JOBS = [[f"jobs/{name}.py", "--help"] for name in ("pipeline", "backfill", "train", "evaluate", "report", "compare_encoders", "maintain", "doctor")]
 SLOW = ["pyspark", "tensorflow", "keras", "pandas", "pyarrow", "deltalake", "numpy", "xlclass.encoders.contract", "xlclass.lake"]
 PRINT_SLOW_IMPORTS = (
     "import atexit, sys\n"

@@ -1,6 +1,8 @@
-"""The printed summary table."""
+"""The printed summary tables."""
 
-from xlclass.report.console import LanguageLine, language_table
+from samples import comparison_rows
+
+from xlclass.report.console import LanguageLine, comparison_languages, contender_table, language_table
 
 LINES = [
     LanguageLine("fr", 10, 0.5, 4, 3, 0.5, 1.0),
@@ -28,3 +30,19 @@ def test_language_table_has_a_total_per_group():
     row = next(line for line in language_table(LINES, ["en", "fr"], [["en", "fr", "de"]]).splitlines() if "training languages (2)" in line)
     assert row.split()[:4] == ["total", "30", "9", "0.444"]
     assert " 0.567 " in row  # (20 x 0.6 + 10 x 0.5) / 30
+
+
+def test_contender_table_has_a_line_per_contender():
+    lines = contender_table(comparison_rows()).splitlines()
+    assert lines[1].split() == ["muse", "0.500", "0.500", "0.500", "0.750", "0.062", "1.50", "0.02", "-", "86", "1,024"]
+    assert lines[2].split()[:5] == ["pair", "0.500", "0.500", "0.625", "0.750"]
+    assert {len(line) for line in lines} == {len(lines[0])}
+
+
+def test_comparison_languages_shows_languages_with_enough_test_videos():
+    lines = comparison_languages(comparison_rows()).splitlines()
+    assert [line.split() for line in lines] == [
+        ["language", "test", "muse", "pair"], ["en", "1,234", "0.500", "0.500"], ["de", "1,234", "0.500", "0.500"], ["cs", "1,234", "0.500", "0.625"]
+    ]  # fmt: skip
+    assert {len(line) for line in lines} == {len(lines[0])}
+    assert comparison_languages([row | {"support": 39} for row in comparison_rows()]) == ""

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from samples import comparison_rows
 
 from xlclass.report import charts
 from xlclass.report.elements import About
@@ -263,3 +264,16 @@ def test_page_shows_drift_and_alerts_if_the_lake_has_them():
     alerts = [{"raised_at": "2026-11-25 09:00", "language": "de", "rule": "psi", "value": 0.31}]
     assert "0.310" in section(page(ABOUT, {"alerts": alerts, "drift": []}), "monitoring")
     assert "There is no drift and no alert." in section(page(ABOUT, {"alerts": []}), "monitoring")
+
+
+def test_page_compares_encoders_if_the_lake_has_a_comparison():
+    compared = section(page(ABOUT, {"encoder_comparison": comparison_rows(("en", "de", "cs", "fi"))}), "encoders")
+    assert "Languages that muse was not trained on (1,234 test videos): pair is the best with 0.625" in compared
+    groups = dict(re.findall(r'<tbody data-group="(\w+)">(.*?)</tbody>', compared, re.DOTALL))
+    assert {key: re.findall(r'data-language="([\w-]+)"', rows) for key, rows in groups.items()} == {
+        "training": ["en"], "supported": ["de"], "unsupported": ["cs", "fi"]
+    }  # fmt: skip
+    cs = re.search(r'<tr data-language="cs".*?</tr>', compared, re.DOTALL).group()
+    assert re.findall(r"<td[^>]*>(.*?)</td>", cs) == ["1,234", "pair", "–", "50", "62"]
+    hostile = [row | {"contender": "<b>x</b>.toml"} if row["contender"] == "pair" else row for row in comparison_rows()]
+    assert "<b>x" not in page(ABOUT, {"encoder_comparison": hostile})

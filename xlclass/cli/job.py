@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("xlclass")
 _INTERRUPTED = "interrupted by Ctrl-C: run the same command again, it goes on with what was not committed"
-_ENCODING_JOBS = ("pipeline", "backfill")  # their workers hold the encoder
+_ENCODING_JOBS = ("pipeline", "backfill", "compare_encoders")  # their workers hold the encoder
 Body = Callable[[Any, argparse.Namespace], None]  # takes a lake.runs.Run and the arguments
 
 

@@ -69,3 +69,18 @@ JOIN predictions p ON p.video_id = v.video_id
 WHERE cardinality(v.labels) > 0 AND NOT array_contains(v.labels, p.top_category)
 ORDER BY p.top_confidence DESC, v.video_id
 LIMIT 20;
+
+-- encoders: How accurate by group of languages, how fast and how large is each encoder of the newest comparison (`jobs/compare_encoders.py`)?
+SELECT contender,
+       round(max(CASE WHEN language = 'training' THEN top1 END), 3) AS top1_training,
+       round(max(CASE WHEN language = 'known' THEN top1 END), 3) AS top1_known,
+       round(max(CASE WHEN language = 'other' THEN top1 END), 3) AS top1_other,
+       round(max(CASE WHEN language = 'other' THEN gain END), 3) AS gain_other,
+       round(max(CASE WHEN language = 'other' THEN gain_low END), 3) AS gain_low_other,
+       round(max(CASE WHEN language = 'other' THEN gain_high END), 3) AS gain_high_other,
+       round(max(milliseconds_per_text), 2) AS milliseconds_per_text, round(max(cost_per_million), 2) AS cost_per_million,
+       round(max(model_mib), 0) AS model_mib, round(max(vector_bytes), 0) AS vector_bytes
+FROM encoder_comparison
+WHERE comparison_id = (SELECT max_by(comparison_id, compared_at) FROM encoder_comparison)
+GROUP BY contender
+ORDER BY milliseconds_per_text, contender;

@@ -13,8 +13,8 @@ from xlclass.schemas import LATEST, TABLES, Table
 
 
 def has_rows(lake: Lake, table: Table, evaluation_id: str) -> bool:
-    """True if the table, which must exist, has rows of the evaluation."""
-    return bool(lake.scan(table, "evaluation_id", where=pc.field("evaluation_id") == evaluation_id, limit=1))
+    """True if the table, which must exist, has rows of the evaluation or comparison, whose id is the first part of the table's key."""
+    return bool(lake.scan(table, table.keys[0], where=pc.field(table.keys[0]) == evaluation_id, limit=1))
 
 
 def add_rows(lake: Lake, table: Table, values: Sequence[tuple[object, ...]], evaluation_id: str) -> None:

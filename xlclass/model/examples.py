@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -45,3 +46,13 @@ class Splits:
         splits = (self.train, self.validation, self.calibration)
         own, others = (Splits(*(split.where((split.languages == language) == is_it) for split in splits)) for is_it in (True, False))
         return own, others
+
+
+def label_matrix(labels: Iterable[Iterable[str]], categories: Sequence[str]) -> np.ndarray:
+    """The labels of each video as a row of 0 and 1, `(n, num_categories) float32`; labels that are not among the categories are ignored.
+
+    >>> label_matrix([["music"], ["gaming", "other"]], ["gaming", "music"]).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+    rows = [[float(name in names) for name in categories] for names in map(set, labels)]
+    return np.array(rows, np.float32).reshape(len(rows), len(categories))

@@ -1,4 +1,4 @@
-"""The summary table that a job prints: one line per language, then one line per group of languages."""
+"""The summary tables that jobs print: of an evaluation, one line per language and group of languages; of a comparison of encoders, one per contender."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any
 import pyarrow.compute as pc
 
 from xlclass.encoders.pair import Route
+from xlclass.evaluation.comparison_rows import KNOWN, OTHER, TRAINING
+from xlclass.evaluation.encoder_verdicts import contenders, verdicts
 from xlclass.lake.runs import Run
 from xlclass.model.bundle import ModelVersion
 from xlclass.quality.metrics import wilson
-from xlclass.report.elements import GROUPS, KnownLanguages, group_of
-from xlclass.schemas import LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE
+from xlclass.report.elements import GROUPS, KnownLanguages, Row, group_of
+from xlclass.schemas import ENCODER_COMPARISON, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE
+
+MIN_SHOWN = 40  # test videos of a language in the table of encoders; the table encoder_comparison has all
 
 
 @dataclass(frozen=True)
@@ -81,3 +85,38 @@ def _row(line: LanguageLine) -> str:
     confidence = f"{line.mean_confidence:15.3f}" if line.mean_confidence is not None else f"{'-':>15}"
     top1_at_50 = f"   {line.top1_at_50:13.3f}" if line.top1_at_50 is not None else ""
     return f"{line.language:<9}{line.num_videos:9,}{line.support:8,}{score}   {majority}   {confidence}{top1_at_50}"
+
+
+def comparison_summary(run: Run, comparison_id: str) -> str:
+    """The tables of a comparison of encoders as text, and which wins on what, read from the lake."""
+    rows = run.lake.scan(ENCODER_COMPARISON, *ENCODER_COMPARISON.names, where=pc.field("comparison_id") == comparison_id)
+    parts = (contender_table(rows), comparison_languages(rows), "\n".join(verdicts(rows)), f"tables: {run.lake.root}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def contender_table(rows: Sequence[Row]) -> str:
+    """A line per contender: top-1 by group of languages, the surer half of all, and what it costs."""
+    top1 = {(row["contender"], row["language"]): f"{row['top1']:.3f}" for row in rows}
+    width = max(len("contender"), *(len(row["contender"]) for row in rows))
+    titles = " training   known   other   all at 50 %   language share   ms a text   per million   memory MiB   files MiB   vector bytes"
+    lines = [f"{'contender':<{width}}{titles}"]
+    for row in contenders(rows):
+        groups = [top1.get((row["contender"], group), "-") for group in (TRAINING, KNOWN, OTHER)]
+        share, memory = (_or_dash(row[name], spec) for name, spec in (("language_variance_share", ".3f"), ("memory_mib", ",.0f")))
+        cost = f"{row['milliseconds_per_text']:12.2f}{row['cost_per_million']:14.2f}{memory:>13}{row['model_mib']:12,.0f}{row['vector_bytes']:15,.0f}"
+        lines.append(f"{row['contender']:<{width}}{groups[0]:>9}{groups[1]:>8}{groups[2]:>8}{row['top1_at_50']:14.3f}{share:>17}{cost}")
+    return "\n".join(lines)
+
+
+def comparison_languages(rows: Sequence[Row]) -> str:
+    """Top-1 per language and contender, of languages with at least 40 test videos; empty if there is none."""
+    names = [row["contender"] for row in contenders(rows)]
+    top1 = {(row["contender"], row["language"]): row["top1"] for row in rows}
+    shown = {row["language"]: row["support"] for row in rows if row["level"] == "language" and row["support"] >= MIN_SHOWN}
+    widths = {name: 3 + max(len(name), 5) for name in names}
+    lines = [f"{language:<9}{num:8,}" + "".join(f"{top1[name, language]:{widths[name]}.3f}" for name in names) for language, num in shown.items()]
+    return "\n".join([f"{'language':<9}{'test':>8}" + "".join(f"{name:>{widths[name]}}" for name in names), *lines]) if lines else ""
+
+
+def _or_dash(value: float | None, spec: str) -> str:
+    return "-" if value is None else format(value, spec)

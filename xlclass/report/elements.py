@@ -82,6 +82,7 @@ class Section:
     cards: Sequence[Card] = ()
     grids: Sequence[Grid] = ()
     matrix: Any = None
+    findings: Sequence[str] = ()  # sentences, shown first
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,8 @@ def _seconds(value: float) -> str:
 
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "count": "{:,}".format,
+    "whole": "{:,.0f}".format,
+    "decimal": "{:,.2f}".format,
     "share": "{:.3f}".format,
     "points": "{:+.3f}".format,
     "percent": lambda value: f"{100 * value:.0f} %",

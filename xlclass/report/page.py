@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from xlclass.quality.metrics import wilson
-from xlclass.report import lake_sections, model_sections
+from xlclass.report import encoder_section, lake_sections, model_sections
 from xlclass.report.elements import GROUPS, MAX_CARDS, About, Row, Section, format_cell, sort_value
 from xlclass.report.model_sections import Tables
 
@@ -27,6 +27,7 @@ _SECTIONS = (
     model_sections.coverage,
     model_sections.categories,
     model_sections.confusion,
+    encoder_section.encoders,
     lake_sections.data_quality,
     lake_sections.videos_to_label,
     lake_sections.monitoring,

@@ -16,7 +16,18 @@ from xlclass.model.bundle import ModelVersion
 from xlclass.report.elements import About, Row
 from xlclass.report.model_sections import NUM_BINS
 from xlclass.report.page import page
-from xlclass.schemas import CATEGORY_ACCURACY, CONFUSION, LABEL_ISSUES, LANGUAGE_ACCURACY, LANGUAGE_CONFIDENCE, PREDICTIONS, RUNS, VIDEOS, Table
+from xlclass.schemas import (
+    CATEGORY_ACCURACY,
+    CONFUSION,
+    ENCODER_COMPARISON,
+    LABEL_ISSUES,
+    LANGUAGE_ACCURACY,
+    LANGUAGE_CONFIDENCE,
+    PREDICTIONS,
+    RUNS,
+    VIDEOS,
+    Table,
+)
 
 MAX_RUNS = 20
 MAX_ISSUES, MAX_ISSUES_PER_LANGUAGE = 200, 10  # of each kind
@@ -69,6 +80,7 @@ def read_tables(lake: Lake, model_version: str, evaluation_id: str | None) -> di
     frames["catalogue"] = _counted(_where(lake, VIDEOS), "language", "text_source", "language_source", labelled=F.size("labels") > 0)
     frames["confidence_bins"] = _counted(predicted, "language", F.floor(F.col("top_confidence") * NUM_BINS).cast("int").alias("bin"))
     frames["top_categories"] = _counted(predicted, "language", F.col("top_category").alias("category"))
+    frames["encoder_comparison"] = _newest_comparison(lake)
     frames["label_issues"] = _issues(lake, evaluation_id)
     frames["runs"] = _runs(lake)
     for name in _SIGNALS:
@@ -109,6 +121,13 @@ def _counted(rows: DataFrame | None, *columns: Any, labelled: Column | None = No
         return None
     counts = [F.count("*").alias("num_videos")] + ([] if labelled is None else [F.count_if(labelled).alias("num_labelled")])
     return rows.groupBy(*columns).agg(*counts)
+
+
+def _newest_comparison(lake: Lake) -> DataFrame | None:
+    """The rows of the newest comparison of encoders, without its time."""
+    rows = _where(lake, ENCODER_COMPARISON)
+    newest = None if rows is None else rows.orderBy(F.desc("compared_at")).select("comparison_id").first()
+    return rows.where(F.col("comparison_id") == newest[0]).drop("compared_at") if rows is not None and newest else None
 
 
 def _issues(lake: Lake, evaluation_id: str | None) -> DataFrame | None:

@@ -27,6 +27,11 @@ def one_of(*choices: str) -> Any:
     return field(default=choices[0], metadata={"choices": choices})
 
 
+def names_or_files(*names: str) -> Any:
+    """A field for a list of at least one of `names` or of TOML files; all names are the default."""
+    return field(default=names, metadata={"choices": names, "suffix": ".toml", "not_empty": True})
+
+
 def read_toml(file: str | Path, key: str) -> dict[str, Any]:
     """The contents of the TOML file under `key` of the settings.
 
@@ -68,7 +73,7 @@ def _list(hint: Any, value: Any, limits: typing.Mapping[str, Any], path: Path, k
     if not isinstance(value, list):
         raise SettingsError(f"{path}: {key} must be a list, found {value!r}")
     if limits.get("not_empty") and not value:
-        raise SettingsError(f"{path}: {key} is empty: give at least one number")
+        raise SettingsError(f"{path}: {key} is empty: give at least one value")
     return tuple(_value(hint, item, limits, path, key) for item in value)
 
 
@@ -84,6 +89,8 @@ def _value(hint: Any, value: Any, limits: typing.Mapping[str, Any], path: Path, 
         raise SettingsError(f"{path}: {key} must be of type {hint.__name__}, found {value!r}")
     if "low" in limits and not limits["low"] <= value <= limits["high"]:
         raise SettingsError(f"{path}: {key} must be between {limits['low']:,} and {limits['high']:,}, found {value!r}")
-    if "choices" in limits and value not in limits["choices"]:
-        raise SettingsError(f"{path}: {key} must be one of {', '.join(limits['choices'])}, found {value!r}")
+    suffix = limits.get("suffix")
+    if "choices" in limits and value not in limits["choices"] and not (suffix and value.endswith(suffix)):
+        file = f" or a file that ends in {suffix}" if suffix else ""
+        raise SettingsError(f"{path}: {key} must be one of {', '.join(limits['choices'])}{file}, found {value!r}")
     return value
