@@ -134,7 +134,14 @@ def test_parse_positive_refuses_other_text():
 def test_plan_prints_workers_memory_time_and_cost(capsys):
     assert main.main(["plan", "--cores", "16", "--memory", "64g", "--rows", "500000000"]) == 0
     output = capsys.readouterr().out
-    parts = ["16 Python workers", "GiB per executor", "64 per chunk of 400,000 videos", "1 d 19 h for 500,000,000 videos", "0.07 per million videos", "10% of the videos"]
+    parts = [
+        "16 Python workers",
+        "GiB per executor",
+        "64 per chunk of 400,000 videos",
+        "1 d 19 h for 500,000,000 videos",
+        "0.07 per million videos",
+        "10% of the videos",
+    ]
     assert [part for part in parts if part not in output] == []
     assert "spark.executor.memory           10240m\n" in output
 
