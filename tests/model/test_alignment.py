@@ -5,7 +5,7 @@ import pytest
 
 from xlclass.errors import ModelError
 from xlclass.model.alignment import Alignment, Space, fit_alignment, fit_centring, load_alignments, save_alignments, shipped_alignment
-from xlclass.model.alignment_choice import chosen_alignment
+from xlclass.model.alignment_choice import chosen_alignment, chosen_centring
 from xlclass.schemas import pack_vectors, unit
 
 DIM, SPACE_DIM = 6, 8
@@ -70,6 +70,17 @@ def test_chosen_alignment_uses_the_shipped_one_where_texts_are_few_and_says_so()
     assert chosen_alignment(source[:50], target[:50], languages[:50], {}, None)[1]["alignment"] == "own"
     assert chosen_alignment(*texts(seed=5), {}, shipped)[1]["alignment"] == "own"
     assert chosen_alignment(*texts(seed=5), {}, shipped)[1]["cosine"] > 0.8
+
+
+def test_two_encoders_side_by_side_are_centred_as_far_as_that_brings_them_together():
+    source, target, languages = texts(offsets=3.0)
+    centring, facts = chosen_centring(target, source, languages, ["en", "fr", "de"])
+    assert facts == {"centring": pytest.approx(1.0, abs=0.5), "texts": 600}
+    assert facts["centring"] > 0
+    vectors = centring.apply(np.hstack([target, source]), languages)
+    assert vectors.shape == (600, SPACE_DIM + DIM)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert chosen_centring(target, source, languages, ["en"])[1]["centring"] == 1.0
 
 
 def test_chosen_alignment_without_a_text_is_refused():

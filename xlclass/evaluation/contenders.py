@@ -15,11 +15,14 @@ import numpy as np
 from xlclass.config import EncoderSettings, Settings, load_settings
 from xlclass.encoders import resolve_encoders
 from xlclass.encoders.contract import EncoderSpec
+from xlclass.encoders.muse.build import LANGUAGES
+from xlclass.encoders.muse.graph import DIM as MUSE_DIM
 from xlclass.encoders.pair import Encoders, Part, Route
 from xlclass.errors import SettingsError
 from xlclass.model.alignment import Alignment, fit_centring
+from xlclass.model.alignment_choice import chosen_centring
 
-PLAIN, INT8, SHIFTED, CENTRED, MAPPED, PAIR = "plain", "int8", "shifted", "centred", "mapped", "pair"
+PLAIN, INT8, SHIFTED, CENTRED, BOTH, MAPPED, PAIR = "plain", "int8", "shifted", "centred", "both", "mapped", "pair"
 _EMBEDDED = {  # contender: form, precision of MUSE, whether e5 is a part
     "muse": (PLAIN, "float32", False),
     "muse-bfloat16": (PLAIN, "bfloat16", False),
@@ -28,7 +31,7 @@ _EMBEDDED = {  # contender: form, precision of MUSE, whether e5 is a part
     "e5-centred": (CENTRED, "float32", True),
     "e5-mapped": (MAPPED, "float32", True),
     "pair": (PAIR, "float32", True),
-    "both": (CENTRED, "float32", True),
+    "both": (BOTH, "float32", True),
 }
 _INT8_MAX = 127
 _SCALE_BYTES = 4
@@ -38,9 +41,9 @@ _SCALE_BYTES = 4
 class Contender:
     """An encoder or several, and how their vectors reach the head.
 
-    `form` is plain (as they are), int8 (through eight bits), shifted (without the mean of all languages), centred (of all encoders side by side,
-    without the mean of the language), mapped (of the second encoder, in the space of the first) or pair (of the first one for its languages,
-    else mapped).
+    `form` is plain (as they are), int8 (through eight bits), shifted (without the mean of all languages), centred (without the mean of the
+    language), both (MUSE and e5 side by side, centred as training does), mapped (of the second encoder, in the space of the first) or pair (of
+    the first one for its languages, else mapped).
     """
 
     name: str
@@ -82,10 +85,14 @@ class Contender:
             if self.form == MAPPED:
                 return raw[0], mapped
             ready = np.where((self._encoder_ids(languages) == main.encoder_id)[:, None], raw[0], mapped)
-        elif self.form in (SHIFTED, CENTRED):
+        elif self.form == BOTH:
             joined = np.hstack(raw)
-            centring = fit_centring(joined[is_train], languages[is_train])
-            ready = (centring if self.form == CENTRED else dataclasses.replace(centring, means={})).apply(joined, languages)
+            width = self.specs[0].dim if len(self.specs) > 1 else MUSE_DIM  # else one SavedModel computes both
+            halves = (joined[is_train, :width], joined[is_train, width:])
+            ready = chosen_centring(*halves, languages[is_train], LANGUAGES)[0].apply(joined, languages)
+        elif self.form in (SHIFTED, CENTRED):
+            centring = fit_centring(raw[0][is_train], languages[is_train])
+            ready = (centring if self.form == CENTRED else dataclasses.replace(centring, means={})).apply(raw[0], languages)
         else:
             ready = dequantised(*quantised(raw[0])) if self.form == INT8 else raw[0]
         return ready, ready
@@ -124,7 +131,7 @@ def _of_file(name: str, settings: Settings) -> Contender:
 def _form(encoders: Encoders) -> str:
     if len(encoders.specs) > 1:
         return PAIR
-    return CENTRED if encoders.is_centred else PLAIN
+    return BOTH if encoders.is_centred else PLAIN
 
 
 def quantised(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

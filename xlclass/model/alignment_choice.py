@@ -10,7 +10,7 @@ only the second encoder knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -53,11 +53,28 @@ def chosen_alignment(
     }
 
 
+def chosen_centring(first: np.ndarray, second: np.ndarray, languages: np.ndarray, known: Collection[str]) -> tuple[Alignment, dict[str, Any]]:
+    """The centring of two encoders' vectors side by side, and facts about it: `first (n, d1)` and `second (n, d2)` of the same texts in `languages (n,)`.
+
+    The share of a language's mean that is taken away is the one by which the second encoder is aligned best with the first, in the languages
+    `known` to the first; all of it if there are no texts of two of them.
+    """
+    taught, facts = np.isin(languages, list(known)), {"centring": 1.0}
+    if len(set(languages[taught].tolist())) >= _MIN_LANGUAGES:
+        _, facts = chosen_alignment(second[taught], first[taught], languages[taught], {}, None)
+    return _shared(fit_centring(np.hstack([first, second]), languages), facts["centring"]), {"centring": facts["centring"], "texts": len(languages)}
+
+
 def _fitted(source: np.ndarray, target: np.ndarray, languages: np.ndarray, others: Mapping[str, np.ndarray], share: float) -> Alignment:
     codes = np.concatenate([languages, *(np.full(len(rows), code, object) for code, rows in others.items())])
     centring = fit_centring(np.vstack([source, *others.values()]), codes, mean_of=set(languages.tolist()))
+    return fit_alignment(_shared(centring, share), source, target, languages)
+
+
+def _shared(centring: Alignment, share: float) -> Alignment:
+    """The centring with only a share of each language's difference from the mean of all."""
     means = {code: centring.mean + share * (mean - centring.mean) for code, mean in centring.means.items()} if share else {}
-    return fit_alignment(replace(centring, means=means), source, target, languages)
+    return replace(centring, means=means)
 
 
 def _mean_cosine(source: np.ndarray, target: np.ndarray, languages: np.ndarray, left_out: list[str], share: float) -> float:

@@ -17,12 +17,14 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from xlclass.encoders.contract import EncoderSpec
+from xlclass.encoders.muse.build import LANGUAGES as MUSE_LANGUAGES
+from xlclass.encoders.muse.graph import DIM as MUSE_DIM
 from xlclass.encoders.pair import Encoders, Part, Route
 from xlclass.lake.lease import Lease
 from xlclass.lake.runs import Run
 from xlclass.lake.staging import Plans, change_sums
-from xlclass.model.alignment import Alignment, Space, fit_centring
-from xlclass.model.alignment_choice import chosen_alignment
+from xlclass.model.alignment import Alignment, Space
+from xlclass.model.alignment_choice import chosen_alignment, chosen_centring
 from xlclass.pipeline.changes import CARRIED, videos_to_embed
 from xlclass.pipeline.chunks import encoding_tasks
 from xlclass.pipeline.transforms import encode_videos, threads_of
@@ -74,8 +76,8 @@ def fitted_space(run: Run, encoders: Encoders, texts: AlignmentTexts, shipped: A
     dims = {spec.encoder_id: spec.dim for spec in encoders.specs}
     others = _vectors(run, texts.others, encoders.specs[-1]) if len(encoders.specs) > 1 or encoders.is_centred else {}
     if encoders.is_centred:
-        alignment = _centring(others)
-        return Space(encoders.main.dim, dims, {encoders.main.encoder_id: alignment}), {"centred_languages": sorted(alignment.means)}
+        alignment, facts = _centring(others)
+        return Space(encoders.main.dim, dims, {encoders.main.encoder_id: alignment}), facts
     if len(encoders.specs) == 1:
         return Space(encoders.main.dim, dims, {}), {}
     main, extension = encoders.specs
@@ -89,9 +91,10 @@ def fitted_space(run: Run, encoders: Encoders, texts: AlignmentTexts, shipped: A
     return Space(main.dim, dims, {extension.encoder_id: alignment}), facts
 
 
-def _centring(vectors: dict[str, np.ndarray]) -> Alignment:
-    languages = np.concatenate([np.full(len(rows), code, object) for code, rows in vectors.items()])
-    return fit_centring(np.vstack(list(vectors.values())), languages)
+def _centring(vectors: dict[str, np.ndarray]) -> tuple[Alignment, dict[str, Any]]:
+    """The centring of MUSE and e5 side by side, and what the manifest says of it."""
+    languages, rows = np.concatenate([np.full(len(own), code, object) for code, own in vectors.items()]), np.vstack(list(vectors.values()))
+    return chosen_centring(rows[:, :MUSE_DIM], rows[:, MUSE_DIM:], languages, MUSE_LANGUAGES)
 
 
 def _encode_missing(run: Run, texts: DataFrame, spec: EncoderSpec) -> int:
