@@ -70,7 +70,7 @@ def test_parts_and_bytes_follow_the_language():
     assert of(INT8, MUSE) == ([("muse", 20)], 3 + 4)
     assert of(MAPPED, MUSE, E5) == ([("e5", 20)], 4)
     assert of(PAIR, MUSE, E5) == ([("muse", 10), ("e5", 10)], (6 + 4) / 2)
-    assert of(CENTRED, MUSE, E5) == ([("muse", 20), ("e5", 20)], 10)
+    assert of(BOTH, MUSE, E5) == ([("muse", 20), ("e5", 20)], 10)
 
 
 def test_contenders_share_a_head_only_if_it_learns_from_equal_vectors():
