@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 _POLL_SECONDS = 0.5
@@ -12,12 +13,18 @@ _SHOWN_BYTES = 100 << 20
 
 
 class Memory:
-    """While the block runs, records the resident memory of this process and all below it; `peak` has the bytes of each process at the largest sum."""
+    """While the block runs, records the resident memory of this process and all below it; `peak` has the bytes of each process at the largest sum.
+
+    With `sizes` it records what that gives instead, and with `size=max` keeps the numbers whose largest is largest.
+    """
 
     peak: list[int]
 
+    def __init__(self, sizes: Callable[[], list[int]] | None = None, size: Callable[[list[int]], int] = sum) -> None:
+        self._sizes, self._size = sizes or _resident, size
+
     def __enter__(self) -> Memory:
-        self.peak, self._stopped = [], threading.Event()
+        self.peak, self._stopped = [0], threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
@@ -28,7 +35,7 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._stopped.wait(_POLL_SECONDS):
-            self.peak = max(self.peak, _resident(), key=sum)
+            self.peak = max(self.peak, self._sizes(), key=self._size)
 
     @property
     def shown(self) -> str:

@@ -16,7 +16,6 @@ import hashlib
 import os
 import sys
 import tempfile
-import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -97,7 +96,7 @@ def main() -> int:
     if arguments.keep:
         arguments.keep.mkdir(parents=True)
     os.environ["PYSPARK_SUBMIT_ARGS"] = "--driver-memory 3g pyspark-shell"
-    with nullcontext(arguments.keep.absolute()) if arguments.keep else tempfile.TemporaryDirectory() as name, _WorkerMemory() as workers:
+    with nullcontext(arguments.keep.absolute()) if arguments.keep else tempfile.TemporaryDirectory() as name, Memory(_worker_bytes, max) as workers:
         bench = Bench(Path(name), pq.read_table(arguments.catalogue).to_pandas().drop_duplicates("video_id"), arguments.quick)
         with Memory() as memory:
             versions, num_changed = _trained(bench)
@@ -105,7 +104,7 @@ def main() -> int:
         speeds = {spec.path.split("/")[-2].split("-")[0]: _speed(spec, bench) for spec in bench.pair.specs}
         table, gains = _compared(bench, *versions)
         backfills = {} if arguments.quick else {f"{share:.0%}": _backfill_speed(bench, share) for share in (0.0, 0.1, 0.3)}
-    figures = {**gains, "vectors_changed": num_changed, "worker_gib": workers.peak / 2**30}
+    figures = {**gains, "vectors_changed": num_changed, "worker_gib": max(workers.peak) / 2**30}
     print(table.to_string(index=False, float_format="%.3f"))
     print(f"titles of unknown language: {unknown}")
     print(f"texts a second and core: {speeds}; rows a second that a backfill encodes, by share of other languages: {backfills}")
@@ -131,29 +130,17 @@ def _digests(bench: Bench) -> dict[str, str]:
     return {video: hashlib.sha256(vector or b"").hexdigest() for video, vector in vectors}
 
 
-class _WorkerMemory:
-    """While the block runs, records the largest resident memory of a Python worker of Spark."""
-
-    def __enter__(self) -> _WorkerMemory:
-        self.peak, self._stopped = 0, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(0.5):
-            for entry in Path("/proc").iterdir():
-                if entry.name.isdigit():
-                    try:
-                        is_worker = b"pyspark.daemon" in (entry / "cmdline").read_bytes()
-                        pages = int((entry / "statm").read_text().split()[1])
-                    except OSError:  # the process ended meanwhile
-                        continue
-                    self.peak = max(self.peak, 4096 * pages * is_worker)
+def _worker_bytes() -> list[int]:
+    """Resident bytes of each Python worker of Spark."""
+    sizes = [0]
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                is_worker = b"pyspark.daemon" in (entry / "cmdline").read_bytes()
+                sizes.append(4096 * int((entry / "statm").read_text().split()[1]) * is_worker)
+            except OSError:  # the process ended meanwhile
+                continue
+    return sizes
 
 
 def _speed(spec: EncoderSpec, bench: Bench) -> float:
