@@ -217,7 +217,7 @@ def test_backfill_scores_what_it_encodes_and_logs_it_once(served, another):
 
 
 def test_backfill_refuses_a_model_of_another_preparation(served, another):
-    with pytest.raises(ModelError, match="preparation_version"):
+    with pytest.raises(ModelError, match="on texts of the preparation"):
         _fill(another(served, more="[text]\nmax_characters = 99\n"), Registry(served.lake.root).champion())
 
 

@@ -21,6 +21,7 @@ from xlclass.schemas import PREDICTION_LOG, PREDICTIONS, VIDEOS
 from xlclass.training.promotion import compare, promote, promote_if_better, scored_videos
 
 GATE = GateSettings(min_videos=10)
+ELDER = [{"encoder_id": "x" * 64, "dim": 8, "languages": []}]
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def registry(run):
 def other(registry, name, **changes):
     """A candidate with the champion's chain and a changed manifest."""
     bundle = registry.champion().load()
-    return registry.register(Bundle(bundle.chain, {**bundle.manifest, "model_version": name, "training_fingerprint": name, **changes}), "r")
+    return registry.register(Bundle(bundle.chain, bundle.space, {**bundle.manifest, "model_version": name, "training_fingerprint": name, **changes}), "r")
 
 
 def confused(registry, name):
@@ -127,7 +128,7 @@ def test_compare_prints_both_and_the_verdict(run, registry, capsys):
 
 def test_compare_uses_the_predictions_of_a_version_of_another_encoder(run, registry):
     champion = registry.champion()
-    elder = other(registry, "elder", encoder_id="x" * 64)
+    elder = other(registry, "elder", parts=ELDER)
     with pytest.raises(ModelError, match="elder cannot be compared: .* has no predictions of it"):
         compare(run.lake.root, elder, champion, GATE)
     predicted_by(run, "elder")  # as of before, when the vectors were of its encoder
@@ -140,7 +141,7 @@ def test_compare_uses_the_predictions_of_a_version_of_another_encoder(run, regis
 
 def test_promote_if_better_stops_if_neither_version_can_be_used(run, registry):
     run.settings = dataclasses.replace(run.settings, gate=GATE)
-    other(registry, "elder", encoder_id="x" * 64)
+    other(registry, "elder", parts=ELDER)
     worse = confused(registry, "worse")
     predicted_by(run, "elder")
     registry.make_champion(registry.history(), "elder", "r", "before the encoder changed")

@@ -89,7 +89,7 @@ class Bench:
             "passes": [(str(self.files[texts]), batch) for batch in batches],
             "warm_up": str(self.files["warm_up"]),
             "encoder": self.encoder,
-            "partitions": encoding_tasks(self.num_texts[texts], 2),
+            "partitions": encoding_tasks(self.num_texts[texts], 2, 2_000),
             "conf": str(CONF),
             "arrow_records": batches[0],
             **{"out": str(out), "result": str(result), "scratch": str(scratch)},

@@ -24,7 +24,7 @@ def encoding(job):
         lake.ensure(EMBEDDINGS)
         start = time.monotonic()
         videos = spark.read.parquet(file).withColumn("is_new", F.lit(True))
-        lake.append(EMBEDDINGS, encode_videos(videos, spec, job["partitions"], 1))
+        lake.append(EMBEDDINGS, encode_videos(videos.withColumn("encoder_id", F.lit(spec.encoder_id)), spec, job["partitions"], 1))
         return time.monotonic() - start
 
     return encode
