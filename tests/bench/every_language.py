@@ -7,7 +7,7 @@ least 8 points higher on average over the languages, of the surer half of each l
 worker is at most 2.6 GiB.
 Also measured: top-1 of each encoder on titles of the training side whose language cannot be decided (the rule is that e5 encodes them); texts
 a second and core of both encoders, and of a backfill with 0, 10 and 30 % of the videos in other languages.
-`--quick` takes 3,000 rows, judges no accuracy and leaves the backfills out. `--keep FOLDER` leaves the lake.
+`--quick` takes 3,000 rows, judges no accuracy and leaves the backfills out. `--keep FOLDER` leaves the lake, and goes on from one that is there.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ class Bench:
 def main() -> int:
     """Runs all parts, writes build/bench/every_language.json and prints the verdict."""
     parser = bench_parser(__doc__, f"{QUICK_ROWS:,} rows, accuracy not judged, no backfills")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave settings, catalogue and lake in this new folder")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave settings, catalogue and lake in this folder, and go on from those that are there")
     arguments = parser.parse_args()
     require_catalogue("every_language", arguments.catalogue)
     if arguments.keep:
-        arguments.keep.mkdir(parents=True)
+        arguments.keep.mkdir(parents=True, exist_ok=True)  # an old lake there is gone on from
     os.environ["PYSPARK_SUBMIT_ARGS"] = "--driver-memory 3g pyspark-shell"
     with nullcontext(arguments.keep.absolute()) if arguments.keep else tempfile.TemporaryDirectory() as name, Memory(_worker_bytes, max) as workers:
         bench = Bench(Path(name), pq.read_table(arguments.catalogue).to_pandas().drop_duplicates("video_id"), arguments.quick)
