@@ -45,6 +45,7 @@ NO_LANGUAGE = [
     *(
         None,
         "",
+        "Y\x000\x80",  # a NUL before another character
         "  ",
         "und",
         "zxx",

@@ -131,6 +131,7 @@ def test_maintain_changes_nothing_in_a_lake_that_another_run_holds(old_run):
 
 
 def test_summary_has_every_count():
-    assert MaintenanceResult(1_500, 2, 3, 1, 40).summary == (
-        "deleted 1,500 rows of prediction_log, 2 rows of runs, 3 leftover folders and 40 data files; tables compacted: 1"
+    assert MaintenanceResult(1_500, 2, 5, 3, 1, 40).summary == (
+        "deleted 1,500 rows of prediction_log, 2 rows of runs, 5 vectors of encoders that are no longer used, 3 leftover folders and 40 data files; "
+        "tables compacted: 1"
     )

@@ -141,6 +141,8 @@ def _find(kind: str, name: str) -> str | None:
     """The code of a language, script or territory by its whole name in any language."""
     from language_data.names import normalize_name
 
+    if "\0" in name:  # the trie fails on it
+        return None
     name = normalize_name(unicodedata.normalize("NFC", name))
     codes = _trie(kind).get(name) if len(name) > (3 if name.isascii() else 1) else None  # shorter names are codes, or too ambiguous
     return codes[0].decode() if codes else _NAMES.get(name) if kind == "language" else None

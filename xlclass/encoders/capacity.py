@@ -152,9 +152,9 @@ def plan_capacity(
 
     >>> plan = plan_capacity(cores=32, memory_bytes=64 * GIB, rows=500_000_000)
     >>> plan.executors, plan.workers_per_executor, round(plan.seconds / 3600)
-    (2, 12, 13)
+    (2, 10, 16)
     >>> plan.spark_settings()["spark.executor.memory"]
-    '8192m'
+    '7168m'
 
     Raises:
         MachineError: the memory is too small for one worker.
