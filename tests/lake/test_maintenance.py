@@ -59,7 +59,7 @@ def test_maintain_deletes_old_rows_of_the_log_and_keeps_new_ones(old_run):
 def test_maintain_a_second_time_changes_no_table(old_run, new_run):
     maintain(old_run)
     before = _versions(old_run.lake)
-    assert maintain(new_run.again(old_run)) == MaintenanceResult(0, 0, 0, 0, 0)
+    assert maintain(new_run.again(old_run)) == MaintenanceResult(0, 0, 0, 0, 0, 0)
     assert _versions(old_run.lake) == before
 
 

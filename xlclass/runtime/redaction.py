@@ -46,15 +46,16 @@ _NAME = re.compile(_NAMES)
 _PARAMETER = re.compile(r"[?&;#]([\w.%$\[\]-]{1,80})=")
 _PARAMETER_NAME = re.compile(rf"{_NAMES}|sig$|jwt|session|auth(?!or)|key-?_?id$|(?:^|[^a-z])(?:key|pass|pw|sas|code)(?:$|[^a-z])")
 _ASSIGNMENT = re.compile(
-    rf"(?:{_NAMES})[\w.\[\]-]{{0,100}}+"
+    rf"(?:{_NAMES})[\w.\[\]-]{{0,100}}"
     r"(?:\\{0,3}[\"'`]?[ \t]{0,4}(?:=>|->|:=|=|:)[ \t]{0,4}"  # name=value, "name": "value"
     r"|\\{0,3}[\"'],[ \t]{0,4}(?=[\"'])|,(?=[^\s\"']{1,300}\)))"  # ('name', 'value'), (name,value)
     r"(?:\\{0,3}[\"'`]?(?:bearer|basic|digest|negotiate|token)[ \t]{1,4})?"
 )
 _BEARER = re.compile(r"bearer[ \t]{1,4}(?=\S{8})")
 _OPENING = re.compile(r"\\{0,3}[\"'`]")
-_QUOTED = {mark: re.compile(rf"[^\n{mark}\\]{{0,{_REACH}}}+(?:(?:\\.|{mark}(?!{_AFTER_QUOTE}))[^\n{mark}\\]{{0,{_REACH}}}+){{0,20}}+{mark}") for mark in "\"'`"}
-_BARE = re.compile(rf"(?:[^\s&;,?#\"'`<>]|[&;,?#](?!\s?[\w.+-]{{1,60}}(?:=|:/))|[\"'`](?!{_AFTER_QUOTE}))*+")
+# No possessive quantifiers: Python 3.11.2, which is Debian 12's, matches them wrongly where a lookahead is inside
+_QUOTED = {mark: re.compile(rf"[^\n{mark}\\]{{0,{_REACH}}}(?:(?:\\.|{mark}(?!{_AFTER_QUOTE}))[^\n{mark}\\]{{0,{_REACH}}}){{0,20}}{mark}") for mark in "\"'`"}
+_BARE = re.compile(rf"(?:[^\s&;,?#\"'`<>]|[&;,?#](?!\s?[\w.+-]{{1,60}}(?:=|:/))|[\"'`](?!{_AFTER_QUOTE}))*")
 
 
 def redacted(text: str) -> str:
