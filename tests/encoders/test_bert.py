@@ -14,6 +14,8 @@ from xlclass.encoders.bert import _pooled, bert_encoder
 from xlclass.encoders.saved_model import load_encoder
 from xlclass.errors import EncoderError, SettingsError
 
+pytestmark = pytest.mark.slow  # 40 seconds: pairs are composed; test_conformance.py has a pair of each kind in the quick suite
+
 TEXTS = ["the best goals", "a", "", "die Musik der Saison " * 60, "the season of the best goals a b c d e"]
 
 
