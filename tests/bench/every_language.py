@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -178,6 +179,7 @@ def _backfill_speed(bench: Bench, share: float) -> float:
     is_other = ~bench.catalogue.declared_language.fillna("en").map(lambda code: base_language(code)[0]).isin(bench.alone.main.languages)
     num_others = int(share * BACKFILL_ROWS)
     parts = (bench.catalogue[~is_other].sample(BACKFILL_ROWS - num_others, random_state=2), bench.catalogue[is_other].sample(num_others, random_state=2))
+    shutil.rmtree(bench.folder / f"share-{share}", ignore_errors=True)
     steps = {step.name: step.seconds for step in bench.fill(pd.concat(parts), bench.pair, f"share-{share}").steps}
     return BACKFILL_ROWS / steps["encode"]
 
