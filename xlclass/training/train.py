@@ -28,7 +28,7 @@ from xlclass.lake.runs import Run
 from xlclass.model import alignment, head
 from xlclass.model.alignment import Space, shipped_alignment
 from xlclass.model.bundle import Bundle, ModelVersion
-from xlclass.model.examples import Examples, Splits
+from xlclass.model.examples import Examples, Splits, label_matrix
 from xlclass.model.fit import fit
 from xlclass.quality.splits import CALIBRATION, TEST, TRAIN, VALIDATION, Split, group_column
 from xlclass.schemas import EMBEDDINGS, MODELS, VIDEOS
@@ -217,10 +217,7 @@ def _learnable(sample: pd.DataFrame, settings: Settings, taxonomy: Taxonomy) -> 
 
 def _examples(rows: pd.DataFrame, categories: Sequence[str], space: Space) -> Examples:
     """The rows as examples; a video with labels outside the categories only is a negative example of every category."""
-    index = {name: i for i, name in enumerate(categories)}
-    labels = np.zeros((len(rows), len(categories)), np.float32)
-    for row, names in enumerate(rows.labels):
-        labels[row, [index[name] for name in names if name in index]] = 1
+    labels = label_matrix(rows.labels, categories)
     return Examples(_in_space(rows, space), labels, rows.language.to_numpy(object), rows.channel_id.to_numpy(object))
 
 
